@@ -1,0 +1,69 @@
+namespace TrainServe.Core.Packaging;
+
+/// <summary>Proof that an ONNX export computes what the trained weights compute, measured when it was published.</summary>
+/// <remarks>Errors are the largest absolute differences of logits. The hashes bind the proof to these files.</remarks>
+public sealed record ParityCertificate
+{
+    /// <summary>fp32, int8 or int4.</summary>
+    public required string Precision { get; init; }
+    public required DateTimeOffset Measured { get; init; }
+
+    /// <summary>Of model.safetensors.</summary>
+    public required string WeightsSha256 { get; init; }
+
+    /// <summary>Of onnx/PRECISION/model.onnx.</summary>
+    public required string GraphSha256 { get; init; }
+
+    /// <summary>Of the graph's external data.</summary>
+    public required string DataSha256 { get; init; }
+
+    /// <summary>Largest error that was allowed.</summary>
+    public required double Tolerance { get; init; }
+
+    /// <summary>Positions whose logits were compared.</summary>
+    public required int Positions { get; init; }
+
+    /// <summary>TorchSharp against ONNX Runtime on whole sequences.</summary>
+    public required double TeacherForcedError { get; init; }
+
+    /// <summary>Prefill in chunks against TorchSharp on whole sequences.</summary>
+    public required double ChunkedError { get; init; }
+
+    /// <summary>Prefill token by token, likewise.</summary>
+    public required double TokenByTokenError { get; init; }
+
+    /// <summary>Decoding several sequences in one batch, likewise.</summary>
+    public required double BatchedError { get; init; }
+
+    public required int GreedyPrompts { get; init; }
+
+    /// <summary>Tokens generated for each prompt.</summary>
+    public required int GreedyTokens { get; init; }
+
+    /// <summary>Prompts whose greedy ids were all equal.</summary>
+    public required int GreedyEqual { get; init; }
+
+    /// <summary>Prompts that first differ where the top two logits are closer than twice the measured error. The rest differ for no such reason and fail the proof.</summary>
+    public required int GreedyNearTies { get; init; }
+
+    /// <summary>Versions of what computed both sides.</summary>
+    public required string Runtimes { get; init; }
+
+    /// <summary>The first rule that this certificate breaks, or null if it holds.</summary>
+    public string? Failure()
+    {
+        foreach (var (name, error) in new[] { ("teacher-forced", TeacherForcedError), ("chunked", ChunkedError), ("token-by-token", TokenByTokenError), ("batched", BatchedError) })
+        {
+            if (!(error <= Tolerance))
+            {
+                return $"the {name} logits differ by {error:G3}, more than {Tolerance:G3}";
+            }
+        }
+        if (Positions <= 0 || GreedyPrompts <= 0)
+        {
+            return "nothing was compared";
+        }
+        int unexplained = GreedyPrompts - GreedyEqual - GreedyNearTies;
+        return unexplained == 0 ? null : $"{unexplained} of {GreedyPrompts} greedy continuations differ where no near tie explains it";
+    }
+}
