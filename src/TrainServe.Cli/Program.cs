@@ -1,0 +1,14 @@
+using System.CommandLine;
+using System.Globalization;
+using TrainServe.Cli;
+using TrainServe.Cli.Commands;
+
+// Numbers are written the same everywhere, whatever the user's language.
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+
+var root = new RootCommand("Trains, aligns, exports, proves and serves language models.")
+{
+    ImportCommand.Create(),
+    InspectCommand.Create(),
+};
+return await ExitCodes.RunAsync(root, args);
