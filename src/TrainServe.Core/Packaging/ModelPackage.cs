@@ -1,3 +1,6 @@
+using TrainServe.Core.Chat;
+using TrainServe.Core.Tokenization;
+
 namespace TrainServe.Core.Packaging;
 
 /// <summary>A model directory in Hugging Face's layout: the one contract between training and serving.</summary>
@@ -105,6 +108,16 @@ public sealed class ModelPackage
         }
         return certificate;
     }
+
+    public TextTokenizer LoadTokenizer()
+    {
+        var tokenizer = TextTokenizer.Load(Directory);
+        return tokenizer.VocabSize <= Config.VocabSize
+            ? tokenizer
+            : throw new InvalidDataException($"{Path.Combine(Directory, TokenizerFile)} has {tokenizer.VocabSize} tokens; {ConfigFile} has room for {Config.VocabSize}.");
+    }
+
+    public ChatTemplate LoadChatTemplate(TextTokenizer tokenizer) => ChatTemplate.Load(Directory, tokenizer);
 
     public SafeTensorsReader OpenWeights()
     {
