@@ -1,0 +1,32 @@
+using Xunit;
+
+namespace TrainServe.TestSupport;
+
+/// <summary>Models, golden numbers and corpora that are kept beside the repository, in <c>shared/data</c> of a directory above it.</summary>
+/// <remarks>They are not part of a clone. A test that needs one is skipped, and says why, where there is none.</remarks>
+public static class SharedData
+{
+    /// <summary>Full path of a file, or the running test is skipped.</summary>
+    /// <param name="relative">Below <c>shared/data</c>, with forward slashes: <c>models/stories260K/stories260K.bin</c>.</param>
+    public static string File(string relative)
+    {
+        string? root = Root();
+        Assert.SkipWhen(root is null, $"This test needs {relative} of shared/data, and no directory above {RepositoryRoot.Directory} has shared/data.");
+        string path = Path.Combine(root!, relative);
+        Assert.SkipUnless(System.IO.File.Exists(path), $"This test needs {path}, which does not exist.");
+        return path;
+    }
+
+    private static string? Root()
+    {
+        for (var above = new DirectoryInfo(RepositoryRoot.Directory).Parent; above is not null; above = above.Parent)
+        {
+            string candidate = Path.Combine(above.FullName, "shared", "data");
+            if (Directory.Exists(candidate))
+            {
+                return candidate;
+            }
+        }
+        return null;
+    }
+}
