@@ -1,0 +1,30 @@
+using System.Globalization;
+
+namespace TrainServe.Export;
+
+/// <summary>Names of the graph's inputs and outputs, which the inference engine binds.</summary>
+public static class GraphNames
+{
+    /// <summary>int64 [B, S]: token ids, right-padded.</summary>
+    public const string InputIds = "input_ids";
+
+    /// <summary>int32 [B]: for each row the number of valid tokens, cached and new, less one.</summary>
+    public const string SequenceLengths = "seqlens_k";
+
+    /// <summary>int32 [1]: the largest number of valid tokens of any row; equal to S it says that nothing is cached.</summary>
+    public const string TotalLength = "total_sequence_length";
+
+    /// <summary>int64 [R]: rows of the flattened [B*S] positions whose logits are wanted.</summary>
+    public const string LogitIndex = "logit_idx";
+
+    /// <summary>float32 [R, V].</summary>
+    public const string Logits = "logits";
+
+    /// <summary>float32 [B, K, M, D]: cached keys of a layer; bound to the same memory as <see cref="PresentKey"/>.</summary>
+    public static string PastKey(int layer) => Of("past_key", layer);
+    public static string PastValue(int layer) => Of("past_value", layer);
+    public static string PresentKey(int layer) => Of("present_key", layer);
+    public static string PresentValue(int layer) => Of("present_value", layer);
+
+    private static string Of(string name, int layer) => string.Create(CultureInfo.InvariantCulture, $"{name}.{layer}");
+}
