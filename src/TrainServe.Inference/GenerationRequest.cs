@@ -1,0 +1,24 @@
+using TrainServe.Core.Sampling;
+
+namespace TrainServe.Inference;
+
+/// <summary>One continuation of one prompt.</summary>
+public sealed record GenerationRequest
+{
+    /// <summary>Names the request in logs and errors; need not be unique.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>At least one token, and fewer than the engine's context. Must not be changed while the request runs.</summary>
+    public required IReadOnlyList<int> PromptIds { get; init; }
+
+    /// <summary>Most tokens to generate; the engine's context may end the request earlier, with <see cref="FinishReason.Length"/>.</summary>
+    public required int MaxNewTokens { get; init; }
+
+    public SamplingParameters Sampling { get; init; } = new();
+
+    /// <summary>Tokens that end the request, beside the model's own end-of-text tokens.</summary>
+    public IReadOnlyList<int> StopTokenIds { get; init; } = [];
+
+    /// <summary>Do not end at the model's own end-of-text tokens (<c>eos_token_id</c> of its config).</summary>
+    public bool IgnoreEos { get; init; }
+}
