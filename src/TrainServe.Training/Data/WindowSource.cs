@@ -1,0 +1,45 @@
+using TrainServe.Core.Random;
+
+namespace TrainServe.Training.Data;
+
+/// <summary>Rows of one token stream: windows of T + 1 tokens side by side, in another order and with another beginning each epoch.</summary>
+/// <remarks>Documents follow each other in a row and attend to each other, as in GPT-2's training.</remarks>
+public sealed class WindowSource
+{
+    private readonly TokenStream _tokens;
+    private readonly ulong _seed;
+    private readonly int _number;
+    private readonly int _columns;
+
+    /// <param name="name">For messages.</param>
+    /// <param name="tokens">The stream.</param>
+    /// <param name="columns">T.</param>
+    /// <param name="seed">The run's.</param>
+    /// <param name="number">The source's, so that no two sources have one order.</param>
+    /// <exception cref="InvalidDataException">The stream is shorter than one row.</exception>
+    public WindowSource(string name, TokenStream tokens, int columns, ulong seed, int number)
+    {
+        if (tokens.Count < columns + 1)
+        {
+            throw new InvalidDataException($"{name} has {tokens.Count} tokens to train on; a row of {columns} needs {columns + 1}. Give more text, or lower data.sequence_length.");
+        }
+        (Name, _tokens, _columns, _seed, _number) = (name, tokens, columns, seed, number);
+        // As many as fit whatever the beginning; one at least.
+        RowsPerEpoch = Math.Max(1, (tokens.Count - columns) / columns);
+    }
+
+    public string Name { get; }
+    public long RowsPerEpoch { get; }
+
+    /// <summary>Copies T + 1 tokens.</summary>
+    /// <param name="row">Counted over all epochs.</param>
+    /// <param name="destination">T + 1 long.</param>
+    public void Read(long row, Span<int> destination)
+    {
+        var (epoch, place) = Math.DivRem(row, RowsPerEpoch);
+        long room = Math.Min(_tokens.Count - (RowsPerEpoch * _columns + 1), _columns - 1);
+        var offset = new PhiloxRandom(_seed, RandomStreams.Of(RandomPurpose.RowOffset, epoch, _number));
+        long window = new IndexPermutation(RowsPerEpoch, _seed, RandomStreams.Of(RandomPurpose.RowOrder, epoch, _number))[place];
+        _tokens.CopyTo(offset.NextInt32((int)room + 1) + window * _columns, destination);
+    }
+}
