@@ -1,0 +1,163 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Model.Generation;
+using static TorchSharp.torch;
+
+namespace TrainServe.Model;
+
+// B batch, T time, S time including what is cached, C width, V vocabulary.
+
+/// <summary>A Llama-type decoder: embedding, blocks, norm, and a head for next tokens (LlamaForCausalLM) or for one score (LlamaForSequenceClassification).</summary>
+/// <remarks>It lives where it was made: <c>to()</c> is not supported. Weights are zero until <see cref="Initialize"/> or <see cref="StateDictAdapter.Load"/>. A new model is in training mode: <c>eval()</c> turns dropout off.</remarks>
+public sealed class Transformer : nn.Module<Tensor, Tensor>
+{
+    [ComponentName(Name = "embedding")]
+    private readonly TokenEmbedding _embedding;
+    [ComponentName(Name = "blocks")]
+    private readonly ModuleList<TransformerBlock> _registeredBlocks;
+    [ComponentName(Name = "norm")]
+    private readonly RmsNorm _norm;
+    [ComponentName(Name = "head")]
+    private readonly Parameter? _head;
+    [ComponentName(Name = "score")]
+    private readonly ScalarHead? _score;
+    private readonly TransformerBlock[] _blocks;
+    private readonly RotaryEmbedding _rotary;
+    private readonly double _dropout;
+
+    /// <param name="config">The shape.</param>
+    /// <param name="dropout">Probability of dropping a component of the embedding and of each block's two additions; attention's own is <see cref="ModelConfig.AttentionDropout"/>.</param>
+    /// <param name="dtype">Type of all weights.</param>
+    /// <param name="device">Where they live; the CPU when null.</param>
+    public Transformer(ModelConfig config, float dropout = 0, ScalarType dtype = ScalarType.Float32, Device? device = null) : base(nameof(Transformer))
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(dropout);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(dropout, 1);
+        (Config, Dtype, Device, _dropout) = (config.Validated("the model's config"), dtype, device ?? CPU, dropout);
+        _embedding = new TokenEmbedding(config.VocabSize, config.HiddenSize, dtype, Device);
+        _blocks = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => new TransformerBlock(config, dropout, dtype, Device))];
+        _registeredBlocks = nn.ModuleList(_blocks);
+        _norm = new RmsNorm(config.HiddenSize, config.RmsNormEps, dtype, Device);
+        _rotary = new RotaryEmbedding(config.MaxPositionEmbeddings, config.HeadDim, config.RopeTheta, dtype, Device);
+        if (config.IsRewardModel)
+        {
+            _score = new ScalarHead(config.HiddenSize, dtype, Device);
+        }
+        else if (!config.TieWordEmbeddings)
+        {
+            _head = WeightTensors.Zeros([config.VocabSize, config.HiddenSize], dtype, Device);
+        }
+        RegisterComponents();
+    }
+
+    public ModelConfig Config { get; }
+    public ScalarType Dtype { get; }
+    public Device Device { get; }
+
+    /// <summary>[V, C]</summary>
+    internal Parameter EmbeddingWeight => _embedding.Weight;
+    internal IReadOnlyList<TransformerBlock> Blocks => _blocks;
+    internal RmsNorm Norm => _norm;
+
+    /// <summary>[V, C]; null where the head is tied or gives a score.</summary>
+    internal Parameter? HeadWeight => _head;
+
+    /// <summary>The score's head; null for a language model.</summary>
+    public ScalarHead? Score => _score;
+
+    /// <summary>A model with the weights of a package, in evaluation mode.</summary>
+    /// <exception cref="InvalidDataException">The weights are not those of the package's config.</exception>
+    public static Transformer Load(ModelPackage package, float dropout = 0, ScalarType dtype = ScalarType.Float32, Device? device = null)
+    {
+        using var weights = package.OpenWeights();
+        var model = new Transformer(package.Config, dropout, dtype, device);
+        try
+        {
+            StateDictAdapter.Load(model, weights);
+            model.eval();
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Fresh random weights; see <see cref="WeightInitializer"/>.</summary>
+    public void Initialize(ulong seed) => WeightInitializer.Initialize(this, seed);
+
+    /// <returns>Logits, [B, T, V]; of a reward model the scores, [B, T]. Owned by the caller.</returns>
+    public override Tensor forward(Tensor idsBT)
+    {
+        using var scope = NewDisposeScope();
+        return Head(Hidden(idsBT)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Everything but the head.</summary>
+    /// <param name="idsBT">Token ids, int64, [B, T].</param>
+    /// <param name="positionsBT">Position of each token, int64, [B, T]; when null they count on from the cache, or from 0.</param>
+    /// <param name="mask">True where a query may see a key, bool, broadcast to [B, H, T, S]; when null each token sees itself and all before it.</param>
+    /// <param name="cache">Keys and values of earlier tokens; these tokens' are added.</param>
+    /// <returns>[B, T, C], owned by the caller.</returns>
+    /// <exception cref="ArgumentException">The tokens do not fit the context or the cache.</exception>
+    public Tensor Hidden(Tensor idsBT, Tensor? positionsBT = null, Tensor? mask = null, TorchKvCache? cache = null)
+    {
+        using var scope = NewDisposeScope();
+        long time = idsBT.shape[1], start = cache?.Length ?? 0;
+        RequireRoom(idsBT, start, cache);
+        var context = Context(positionsBT, mask, cache, start, time);
+        var xBTC = _embedding.call(idsBT);
+        if (training && _dropout > 0)
+        {
+            xBTC = nn.functional.dropout(xBTC, _dropout, training: true);
+        }
+        for (int layer = 0; layer < _blocks.Length; layer++)
+        {
+            xBTC = _blocks[layer].Forward(xBTC, context, layer);
+        }
+        cache?.Advance(time);
+        return _norm.call(xBTC).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The head alone, so that a loss can take the positions piece by piece.</summary>
+    /// <param name="hidden">What <see cref="Hidden"/> gives, or some of its positions: any shape that ends in C.</param>
+    /// <returns>Logits, [.., V]; of a reward model the scores, [..]. Owned by the caller.</returns>
+    public Tensor Head(Tensor hidden) => _score is not null ? _score.call(hidden) : nn.functional.linear(hidden, _head ?? _embedding.Weight);
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            _rotary.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+
+    private AttentionContext Context(Tensor? positionsBT, Tensor? mask, TorchKvCache? cache, long start, long time)
+    {
+        var (cos, sin) = positionsBT is null ? _rotary.Run(start, time) : _rotary.At(positionsBT);
+        if (mask is not null)
+        {
+            return new AttentionContext(cos, sin, mask, IsCausal: false, cache);
+        }
+        bool continues = start > 0 && time > 1;
+        return new AttentionContext(cos, sin, continues ? AttentionMask.Causal(time, start + time, Device) : null, IsCausal: start == 0 && time > 1, cache);
+    }
+
+    private void RequireRoom(Tensor idsBT, long start, TorchKvCache? cache)
+    {
+        long end = start + idsBT.shape[1];
+        if (end > Config.MaxPositionEmbeddings)
+        {
+            throw new ArgumentException($"{end} tokens do not fit the model's context of {Config.MaxPositionEmbeddings}.", nameof(idsBT));
+        }
+        if (cache is not null && (end > cache.Capacity || idsBT.shape[0] != cache.Batch))
+        {
+            throw new ArgumentException($"A batch of {idsBT.shape[0]} with {end} tokens does not fit a cache for {cache.Batch} with {cache.Capacity}.", nameof(idsBT));
+        }
+    }
+}

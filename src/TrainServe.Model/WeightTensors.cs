@@ -1,0 +1,22 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TrainServe.Model;
+
+/// <summary>Fresh parameters that live as long as their module, whatever dispose scope is open where it is made.</summary>
+internal static class WeightTensors
+{
+    /// <summary>For matrices: zero until they are initialised or loaded.</summary>
+    public static Parameter Zeros(long[] shape, ScalarType dtype, Device device) => Own(zeros(shape, dtype, device));
+
+    /// <summary>For the weights of norms.</summary>
+    public static Parameter Ones(long[] shape, ScalarType dtype, Device device) => Own(ones(shape, dtype, device));
+
+    private static Parameter Own(Tensor values)
+    {
+        // Parameter takes over the tensor's handle.
+        var parameter = new Parameter(values);
+        parameter.DetachFromDisposeScope();
+        return parameter;
+    }
+}
