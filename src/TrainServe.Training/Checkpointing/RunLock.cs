@@ -1,0 +1,44 @@
+using System.Globalization;
+
+namespace TrainServe.Training.Checkpointing;
+
+/// <summary>Keeps a second trainer out of a directory. The operating system gives it up when the process ends, however it ends.</summary>
+public sealed class RunLock : IDisposable
+{
+    public const string FileName = "run.lock";
+
+    // Who holds the lock; beside it, because a locked file cannot be read.
+    private const string HolderFile = "run.pid";
+    private readonly FileStream _stream;
+
+    private RunLock(FileStream stream) => _stream = stream;
+
+    /// <param name="directory">Made if it is missing.</param>
+    /// <exception cref="IOException">Another process trains in this directory.</exception>
+    public static RunLock Take(string directory)
+    {
+        Directory.CreateDirectory(directory);
+        string path = Path.Combine(directory, FileName);
+        try
+        {
+            var stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+            File.WriteAllText(Path.Combine(directory, HolderFile), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            return new RunLock(stream);
+        }
+        catch (IOException error) when (File.Exists(path))
+        {
+            throw new IOException($"Another process ({Holder(directory)}) trains in {directory}; wait for it, stop it, or choose another output directory.", error);
+        }
+    }
+
+    /// <summary>Whether a trainer was ever here.</summary>
+    public static bool Exists(string directory) => File.Exists(Path.Combine(directory, FileName));
+
+    public void Dispose() => _stream.Dispose();
+
+    private static string Holder(string directory)
+    {
+        string path = Path.Combine(directory, HolderFile);
+        return File.Exists(path) ? $"number {File.ReadAllText(path)}" : "number unknown";
+    }
+}

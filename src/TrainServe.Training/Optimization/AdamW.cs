@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+using TorchSharp.Modules;
+using TrainServe.Core.Packaging;
+using TrainServe.Training.Recipes;
+using static TorchSharp.torch;
+
+namespace TrainServe.Training.Optimization;
+
+// g gradient, m first moment, v second moment, p weight.
+
+/// <summary>Adam with decoupled weight decay, in place, one weight after the other.</summary>
+/// <remarks>
+/// Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. Weights of two or more dimensions decay, embeddings and head included, as in nanoGPT; norms,
+/// which have one, do not. The gradients are not changed: clipping is a factor on them.
+/// </remarks>
+public sealed class AdamW : IDisposable
+{
+    private readonly double _beta1, _beta2, _epsilon, _weightDecay;
+    private readonly Slot[] _slots;
+
+    /// <param name="parameters">Weights that require a gradient, with their names.</param>
+    /// <param name="settings">Betas, epsilon and decay.</param>
+    public AdamW(IEnumerable<(string Name, Parameter Weight)> parameters, OptimizerSection settings)
+    {
+        (_beta1, _beta2, _epsilon, _weightDecay) = (settings.Beta1, settings.Beta2, settings.Epsilon, settings.WeightDecay);
+        using var scope = NewDisposeScope();
+        _slots = [.. parameters.Select(parameter => new Slot(
+            parameter.Name,
+            parameter.Weight,
+            zeros_like(parameter.Weight).DetachFromDisposeScope(),
+            zeros_like(parameter.Weight).DetachFromDisposeScope(),
+            parameter.Weight.dim() >= 2))];
+    }
+
+    /// <summary>Updates made so far; the moments' bias is corrected by it.</summary>
+    public long Updates { get; private set; }
+
+    /// <summary>Names of the weights that decay.</summary>
+    public IEnumerable<string> Decaying => _slots.Where(slot => slot.Decays).Select(slot => slot.Name);
+
+    /// <summary>One update of every weight that has a gradient.</summary>
+    /// <param name="learningRate">Of this step.</param>
+    /// <param name="gradientScale">What to multiply every gradient by.</param>
+    public void Update(double learningRate, double gradientScale = 1)
+    {
+        using var noGradient = no_grad();
+        Updates++;
+        double correction1 = 1 - Math.Pow(_beta1, Updates), correction2 = 1 - Math.Pow(_beta2, Updates);
+        foreach (var slot in _slots)
+        {
+            using var scope = NewDisposeScope();
+            var gradient = slot.Weight.grad;
+            if (gradient is null)
+            {
+                continue;
+            }
+            slot.FirstMoment.mul_(_beta1).add_(gradient, alpha: (1 - _beta1) * gradientScale);
+            slot.SecondMoment.mul_(_beta2).addcmul_(gradient, gradient, value: (1 - _beta2) * gradientScale * gradientScale);
+            if (slot.Decays && _weightDecay > 0)
+            {
+                slot.Weight.mul_(1 - learningRate * _weightDecay);
+            }
+            var denominator = slot.SecondMoment.sqrt().mul_(1 / Math.Sqrt(correction2)).add_(_epsilon);
+            slot.Weight.addcdiv_(slot.FirstMoment, denominator, value: -learningRate / correction1);
+        }
+    }
+
+    /// <summary>Both moments of every weight, for a checkpoint.</summary>
+    /// <remarks>Read when a tensor's turn to be written comes.</remarks>
+    public IReadOnlyList<SafeTensor> Save() =>
+        [.. _slots.SelectMany(slot => new[] { Stored("m." + slot.Name, slot.FirstMoment), Stored("v." + slot.Name, slot.SecondMoment) })];
+
+    /// <summary>Restores what <see cref="Save"/> wrote.</summary>
+    /// <param name="tensors">The file.</param>
+    /// <param name="updates">The count at that time.</param>
+    /// <exception cref="InvalidDataException">A moment is missing or of another size.</exception>
+    public void Load(SafeTensorsReader tensors, long updates)
+    {
+        using var noGradient = no_grad();
+        foreach (var slot in _slots)
+        {
+            Restore(tensors, "m." + slot.Name, slot.FirstMoment);
+            Restore(tensors, "v." + slot.Name, slot.SecondMoment);
+        }
+        Updates = updates;
+    }
+
+    public void Dispose()
+    {
+        foreach (var slot in _slots)
+        {
+            slot.FirstMoment.Dispose();
+            slot.SecondMoment.Dispose();
+        }
+    }
+
+    private static SafeTensor Stored(string name, Tensor values) => new(name, SafeTensorType.F32, values.shape, stream =>
+    {
+        using var scope = NewDisposeScope();
+        stream.Write(values.to(ScalarType.Float32).cpu().contiguous().bytes);
+    });
+
+    private static void Restore(SafeTensorsReader tensors, string name, Tensor destination)
+    {
+        using var scope = NewDisposeScope();
+        if (!tensors.Entries.TryGetValue(name, out var entry) || !entry.Shape.SequenceEqual(destination.shape))
+        {
+            throw new InvalidDataException($"{tensors.Path}: {name} is missing or has another shape than [{string.Join(", ", destination.shape)}].");
+        }
+        var values = zeros(destination.shape, ScalarType.Float32);
+        tensors.CopySingles(name, MemoryMarshal.Cast<byte, float>(values.bytes));
+        destination.copy_(values);
+    }
+
+    private sealed record Slot(string Name, Parameter Weight, Tensor FirstMoment, Tensor SecondMoment, bool Decays);
+}

@@ -1,0 +1,38 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace TrainServe.Training.Optimization;
+
+/// <summary>The gradients of all weights taken together.</summary>
+public static class Gradients
+{
+    /// <summary>The Euclidean norm of all of them as one vector; not a finite number when one of them is not.</summary>
+    public static double GlobalNorm(IEnumerable<Parameter> parameters)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var norms = new List<Tensor>();
+        foreach (var parameter in parameters)
+        {
+            if (parameter.grad is { } gradient)
+            {
+                norms.Add(linalg.vector_norm(gradient, 2));
+            }
+        }
+        return norms.Count == 0 ? 0 : linalg.vector_norm(stack(norms), 2).item<float>();
+    }
+
+    /// <summary>The factor that brings a norm down to a limit; 1 below it, or when the limit is 0.</summary>
+    /// <remarks>Pascanu et al. 2013, arXiv:1211.5063. The small addend is PyTorch's.</remarks>
+    public static double ClipFactor(double norm, double limit) => limit > 0 ? Math.Min(1, limit / (norm + 1e-6)) : 1;
+
+    /// <summary>Removes them, so that the next backward pass writes new ones: adding to zeros instead could turn a -0 into a 0.</summary>
+    public static void Clear(IEnumerable<Parameter> parameters)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var parameter in parameters)
+        {
+            parameter.grad = null;
+        }
+    }
+}
