@@ -1,8 +1,8 @@
 using System.Globalization;
 
-namespace TrainServe.Export;
+namespace TrainServe.Core.Packaging;
 
-/// <summary>Names of the graph's inputs and outputs, which the inference engine binds.</summary>
+/// <summary>Names of the exported graph's inputs and outputs: the exporter declares them, the inference engine binds them.</summary>
 public static class GraphNames
 {
     /// <summary>int64 [B, S]: token ids, right-padded.</summary>

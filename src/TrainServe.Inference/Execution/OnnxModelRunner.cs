@@ -1,0 +1,184 @@
+using Microsoft.ML.OnnxRuntime;
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+
+namespace TrainServe.Inference.Execution;
+
+/// <summary>Runs an exported graph with ONNX Runtime on a cache of fixed slots.</summary>
+/// <remarks>For use by one thread at a time. A step allocates nothing once its shape was used before.</remarks>
+public sealed class OnnxModelRunner : IModelRunner
+{
+    private readonly InferenceSession _session;
+    private readonly RunOptions _runOptions = new();
+    private readonly KvArena _arena;
+    private readonly StepBuffers _buffers;
+    private readonly StepBinding?[] _prefill, _decode;
+
+    private OnnxModelRunner(InferenceSession session, ModelConfig config, RunnerOptions options)
+    {
+        (_session, VocabSize, Slots, ContextLength) = (session, config.VocabSize, options.Slots, options.ContextLength);
+        (_prefill, _decode) = (new StepBinding?[Slots], new StepBinding?[Slots + 1]);
+        int headSize = session.InputMetadata[GraphNames.PastKey(0)].Dimensions[^1];
+        _arena = new KvArena(config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, headSize);
+        _buffers = new StepBuffers(Slots, ContextLength, VocabSize);
+    }
+
+    /// <summary>V</summary>
+    public int VocabSize { get; }
+
+    /// <summary>Sequences that can be cached at the same time.</summary>
+    public int Slots { get; }
+
+    /// <summary>Tokens that a slot can hold.</summary>
+    public int ContextLength { get; }
+
+    /// <summary>Bytes of the key-value cache.</summary>
+    public long CacheSizeBytes => _arena.SizeBytes;
+
+    /// <exception cref="FileNotFoundException">The graph or its data is missing.</exception>
+    /// <exception cref="InvalidDataException">The graph names a file outside its directory, does not fit the config, or cannot be loaded.</exception>
+    /// <exception cref="ArgumentException">An option is out of its range, or the cache does not fit into memory; the message says what to lower.</exception>
+    public static OnnxModelRunner Open(string graphPath, ModelConfig config, RunnerOptions options)
+    {
+        RequireRange(nameof(options.Slots), options.Slots, 1, int.MaxValue);
+        RequireRange(nameof(options.ContextLength), options.ContextLength, 1, config.MaxPositionEmbeddings);
+        ExternalDataCheck.Verify(graphPath);
+        using var sessionOptions = CpuSessionOptions(options.Threads);
+        InferenceSession? session = null;
+        try
+        {
+            session = new InferenceSession(graphPath, sessionOptions);
+            RequireShape(session, config, graphPath);
+            return new OnnxModelRunner(session, config, options);
+        }
+        catch (OnnxRuntimeException error)
+        {
+            session?.Dispose();
+            throw new InvalidDataException($"{graphPath} cannot be loaded: {error.Message}", error);
+        }
+        catch
+        {
+            session?.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc cref="IModelRunner.Prefill"/>
+    public ReadOnlySpan<float> Prefill(int slot, int start, ReadOnlySpan<int> ids, bool allLogits)
+    {
+        RequireRange(nameof(slot), slot, 0, Slots - 1);
+        RequireRange(nameof(start), start, 0, ContextLength - 1);
+        RequireRange(nameof(ids), ids.Length, 1, ContextLength - start);
+        CopyIds(ids);
+        int total = start + ids.Length, rows = allLogits ? ids.Length : 1;
+        // The kernel wants the index of the last valid token, not their number.
+        _buffers.SequenceLengths.Span(1)[0] = total - 1;
+        _buffers.TotalLength.Span(1)[0] = total;
+        _buffers.RequireLogitRows(rows);
+        var wanted = _buffers.LogitIndex.Span(rows);
+        for (int row = 0; row < rows; row++)
+        {
+            wanted[row] = ids.Length - rows + row;
+        }
+        var binding = _prefill[slot] ??= new StepBinding(_session, _arena, _buffers, slot, rows: 1);
+        binding.Run(_session, _runOptions, ids.Length, rows);
+        return Logits(rows);
+    }
+
+    /// <inheritdoc cref="IModelRunner.Decode"/>
+    public ReadOnlySpan<float> Decode(ReadOnlySpan<int> ids, ReadOnlySpan<int> lengths)
+    {
+        int rows = ids.Length;
+        RequireRange(nameof(ids), rows, 1, Slots);
+        RequireRange(nameof(lengths), lengths.Length, rows, rows);
+        CopyIds(ids);
+        var sequenceLengths = _buffers.SequenceLengths.Span(rows);
+        var wanted = _buffers.LogitIndex.Span(rows);
+        int longest = 0;
+        for (int row = 0; row < rows; row++)
+        {
+            RequireRange(nameof(lengths), lengths[row], 0, ContextLength - 1);
+            longest = Math.Max(longest, lengths[row]);
+            (sequenceLengths[row], wanted[row]) = (lengths[row], row);
+        }
+        _buffers.TotalLength.Span(1)[0] = longest + 1;
+        var binding = _decode[rows] ??= new StepBinding(_session, _arena, _buffers, firstSlot: 0, rows);
+        binding.Run(_session, _runOptions, newTokens: 1, rows);
+        return Logits(rows);
+    }
+
+    /// <inheritdoc/>
+    public void CopySlot(int from, int to, int tokens)
+    {
+        RequireRange(nameof(from), from, 0, Slots - 1);
+        RequireRange(nameof(to), to, 0, Slots - 1);
+        RequireRange(nameof(tokens), tokens, 0, ContextLength);
+        _arena.Copy(from, to, tokens);
+    }
+
+    public void Dispose()
+    {
+        foreach (var binding in _prefill.Concat(_decode))
+        {
+            binding?.Dispose();
+        }
+        _runOptions.Dispose();
+        _session.Dispose();
+        _buffers.Dispose();
+        _arena.Dispose();
+    }
+
+    private static SessionOptions CpuSessionOptions(int threads)
+    {
+        var options = new SessionOptions
+        {
+            IntraOpNumThreads = threads == 0 ? Environment.ProcessorCount : threads,
+            InterOpNumThreads = 1,
+            ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
+            GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
+            // Plans of memory are kept for each shape; chunks come in many.
+            EnableMemoryPattern = false,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+        };
+        // Long enough to bridge two nodes, short enough to leave the cores to others between steps.
+        options.AddSessionConfigEntry("session.intra_op.spin_duration_us", "1000");
+        return options;
+    }
+
+    private static void RequireShape(InferenceSession session, ModelConfig config, string graphPath)
+    {
+        var inputs = session.InputMetadata;
+        int layers = Enumerable.Range(0, inputs.Count).TakeWhile(layer => inputs.ContainsKey(GraphNames.PastKey(layer))).Count();
+        if (layers != config.NumHiddenLayers || inputs[GraphNames.PastKey(0)].Dimensions[1] != config.NumKeyValueHeads)
+        {
+            throw new InvalidDataException($"{graphPath} was not exported from a model of this shape: it has {layers} layers where config.json says {config.NumHiddenLayers}, or other key-value heads.");
+        }
+        if (!session.OutputMetadata.TryGetValue(GraphNames.Logits, out var logits) || logits.Dimensions[^1] != config.VocabSize)
+        {
+            throw new InvalidDataException($"{graphPath} does not give logits over the {config.VocabSize} tokens of config.json.");
+        }
+    }
+
+    private void CopyIds(ReadOnlySpan<int> ids)
+    {
+        var target = _buffers.Ids.Span(ids.Length);
+        for (int i = 0; i < ids.Length; i++)
+        {
+            if ((uint)ids[i] >= (uint)VocabSize)
+            {
+                throw new ArgumentOutOfRangeException(nameof(ids), $"Token {ids[i]} is not in the vocabulary of {VocabSize}.");
+            }
+            target[i] = ids[i];
+        }
+    }
+
+    private static void RequireRange(string name, int value, int least, int most)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(name, $"{name} is {value}; it must be from {least} to {most}.");
+        }
+    }
+
+    private ReadOnlySpan<float> Logits(int rows) => _buffers.Logits.Span(checked(rows * VocabSize));
+}

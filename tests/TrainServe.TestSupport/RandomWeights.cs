@@ -1,0 +1,28 @@
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Random;
+
+namespace TrainServe.TestSupport;
+
+/// <summary>Weights drawn from a seed, large enough for logits that differ clearly from token to token.</summary>
+public static class RandomWeights
+{
+    /// <summary>Writes <c>model.safetensors</c> for a shape.</summary>
+    public static void Write(string path, ModelConfig config, ulong seed = 1)
+    {
+        var random = new PhiloxRandom(seed);
+        SafeTensorsWriter.Write(path, [.. WeightNames.Expected(config).Select(weight => SafeTensor.Singles(weight.Name, weight.Shape, Draw(random, weight.Shape)))]);
+    }
+
+    // Matrices keep the size of what they multiply; norms lie around 1.
+    private static float[] Draw(PhiloxRandom random, long[] shape)
+    {
+        var values = new float[shape.Aggregate(1L, (product, size) => product * size)];
+        double scale = shape.Length == 2 ? 1 / Math.Sqrt(shape[1]) : 0.2, centre = shape.Length == 2 ? 0 : 1;
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = (float)(centre + scale * random.NextGaussian());
+        }
+        return values;
+    }
+}
