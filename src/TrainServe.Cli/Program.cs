@@ -10,5 +10,6 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
 {
     ImportCommand.Create(),
     InspectCommand.Create(),
+    TokenizerTrainCommand.Create(),
 };
 return await ExitCodes.RunAsync(root, args);
