@@ -9,7 +9,7 @@ CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureIn
 var root = new RootCommand("Trains, aligns, exports, proves and serves language models.")
 {
     ImportCommand.Create(),
+    ExportCommand.Create(),
     InspectCommand.Create(),
-    TokenizerTrainCommand.Create(),
 };
 return await ExitCodes.RunAsync(root, args);

@@ -1,0 +1,111 @@
+using System.Numerics.Tensors;
+using TrainServe.Inference.Execution;
+
+namespace TrainServe.Publishing;
+
+/// <summary>Compares an exported graph with TorchSharp's logits in every way that the engine runs it.</summary>
+/// <param name="runner">The graph, with a slot for each short text.</param>
+/// <param name="reference">TorchSharp's side: the short texts, then the long one.</param>
+internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySequence> reference)
+{
+    // Not a divisor of anything, so that chunk borders fall everywhere.
+    private const int OddChunk = 7;
+
+    private IEnumerable<ParitySequence> Short => reference.Take(ParityPrompts.Count);
+
+    public int Positions => reference.Sum(sequence => sequence.Ids.Length);
+
+    /// <summary>Whole sequences at once.</summary>
+    public double TeacherForced() => reference.Max(sequence => Chunked(sequence, sequence.Ids.Length));
+
+    /// <summary>Prefill in small chunks, as the scheduler cuts long prompts, but never a chunk of one.</summary>
+    public double InChunks() => reference.Max(sequence => Chunked(sequence, OddChunk));
+
+    /// <summary>Each token by itself, as decoding does it.</summary>
+    public double TokenByToken() => Short.Max(sequence => Chunked(sequence, 1));
+
+    /// <summary>All short texts side by side, each at its own length, teacher-forced.</summary>
+    public double Batched()
+    {
+        var sequences = Short.ToArray();
+        double worst = 0;
+        Prefill(sequences);
+        // Texts that a small context cut shorter end the comparison for all, since the batch is dense.
+        int steps = sequences.Min(sequence => sequence.Ids.Length - sequence.PromptLength);
+        for (int step = 0; step < steps; step++)
+        {
+            int[] ids = [.. sequences.Select(sequence => sequence.Ids[sequence.PromptLength + step])];
+            int[] lengths = [.. sequences.Select(sequence => sequence.PromptLength + step)];
+            var logits = runner.Decode(ids, lengths);
+            for (int row = 0; row < sequences.Length; row++)
+            {
+                worst = Math.Max(worst, sequences[row].Error(lengths[row], logits.Slice(row * sequences[row].VocabSize, sequences[row].VocabSize)));
+            }
+        }
+        return worst;
+    }
+
+    /// <summary>Greedy continuations in one batch, each fed with what it chose itself.</summary>
+    /// <param name="noise">The largest error that was measured: a lead below twice this may turn round.</param>
+    /// <returns>How many prompts were continued equally, and how many differ first at a near tie.</returns>
+    public (int Equal, int NearTies) Greedy(double noise)
+    {
+        var sequences = Short.ToArray();
+        int[] chosen = Prefill(sequences);
+        var firstDifference = new int?[sequences.Length];
+        int steps = sequences.Min(sequence => sequence.Ids.Length - sequence.PromptLength);
+        for (int step = 0; step < steps; step++)
+        {
+            for (int row = 0; row < sequences.Length; row++)
+            {
+                int position = sequences[row].PromptLength + step;
+                firstDifference[row] ??= chosen[row] == sequences[row].Ids[position] ? null : position - 1;
+            }
+            if (step + 1 < steps)
+            {
+                var logits = runner.Decode(chosen, [.. sequences.Select(sequence => sequence.PromptLength + step)]);
+                chosen = MostLikely(logits, sequences.Length);
+            }
+        }
+        int equal = firstDifference.Count(position => position is null);
+        int nearTies = sequences.Zip(firstDifference).Count(pair => pair.Second is { } position && pair.First.Lead(position) < 2 * noise);
+        return (equal, nearTies);
+    }
+
+    // After a chunk that ends one token before the end, one token would be left: the chunk before it gives one up.
+    private double Chunked(ParitySequence sequence, int chunk)
+    {
+        double worst = 0;
+        for (int start = 0; start < sequence.Ids.Length;)
+        {
+            int left = sequence.Ids.Length - start, take = Math.Min(chunk, left);
+            take -= take > 2 && left - take == 1 ? 1 : 0;
+            worst = Math.Max(worst, sequence.Error(start, runner.Prefill(0, start, sequence.Ids.AsSpan(start, take), allLogits: true)));
+            start += take;
+        }
+        return worst;
+    }
+
+    private int[] Prefill(ParitySequence[] sequences)
+    {
+        var next = new int[sequences.Length];
+        for (int slot = 0; slot < sequences.Length; slot++)
+        {
+            var logits = runner.Prefill(slot, 0, sequences[slot].Ids.AsSpan(0, sequences[slot].PromptLength), allLogits: false);
+            next[slot] = TensorPrimitives.IndexOfMax(logits);
+        }
+        return next;
+    }
+
+    private static int[] MostLikely(ReadOnlySpan<float> logits, int rows)
+    {
+        var ids = new int[rows];
+        int vocabSize = logits.Length / rows;
+        for (int row = 0; row < rows; row++)
+        {
+            ids[row] = TensorPrimitives.IndexOfMax(logits.Slice(row * vocabSize, vocabSize));
+        }
+        return ids;
+    }
+
+}
