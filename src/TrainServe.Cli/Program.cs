@@ -9,6 +9,8 @@ CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureIn
 var root = new RootCommand("Trains, aligns, exports, proves and serves language models.")
 {
     ImportCommand.Create(),
+    InitCommand.Create(),
+    TokenizerTrainCommand.Create(),
     ExportCommand.Create(),
     InspectCommand.Create(),
 };

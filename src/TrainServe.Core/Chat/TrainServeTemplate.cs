@@ -14,7 +14,9 @@ internal sealed class TrainServeTemplate : ChatTemplate
             {%- if message['role'] == 'assistant' and message['tool_calls'] %}
                 {%- for call in message['tool_calls'] %}
                     {%- set arguments = call['function']['arguments'] %}
-                    {{- '<|tool_call|>{"name": "' + call['function']['name'] + '", "arguments": ' + (arguments if arguments is string else arguments | tojson) + '}' }}
+                    {{- '<|tool_call|>{"name": "' + call['function']['name'] + '", "arguments": ' }}
+                    {{- arguments if arguments is string else arguments | tojson }}
+                    {{- '}' }}
                 {%- endfor %}
             {%- endif %}
             {{- '<|end|>' }}

@@ -10,6 +10,9 @@ public sealed record TokenizerConfig
 {
     public const string FileName = "tokenizer_config.json";
 
+    // What Python makes of int(1e30), by which transformers says that there is no limit.
+    private const string NoLimit = "1000000000000000019884624838656";
+
     public string? BosToken { get; init; }
     public string? EosToken { get; init; }
     public string? PadToken { get; init; }
@@ -58,7 +61,7 @@ public sealed record TokenizerConfig
             ["pad_token"] = PadToken,
             ["unk_token"] = null,
             ["clean_up_tokenization_spaces"] = false,
-            ["model_max_length"] = ModelMaxLength is { } length ? length : (JsonNode)1e30,
+            ["model_max_length"] = ModelMaxLength is { } length ? length : JsonNode.Parse(NoLimit),
         };
         if (ChatTemplate is not null)
         {

@@ -1,0 +1,97 @@
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Export;
+using TrainServe.Model;
+using TrainServe.TestSupport;
+
+namespace TrainServe.Publishing.Tests;
+
+public sealed class PublisherTests : IDisposable
+{
+    private readonly TemporaryDirectory _directory = new();
+
+    public PublisherTests() => TorchRuntime.Initialize();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Theory]
+    [InlineData(16, 4, 2, false)] // heads of 4, narrower than the kernel takes
+    [InlineData(48, 2, 2, true)] // heads of 24
+    [InlineData(64, 4, 1, true)] // heads of 16, one key-value head for all
+    public void An_export_is_certified_and_becomes_part_of_the_model(int width, int heads, int keyValueHeads, bool tied)
+    {
+        var shape = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: width, heads: heads, keyValueHeads: keyValueHeads, maxPositions: 128, tied: tied);
+        string model = TinyPackages.Write(_directory.PathOf("model"), shape).Directory;
+        var certificate = Publish(model);
+        Assert.Null(certificate.Failure());
+        Assert.True(certificate.TeacherForcedError > 0, "Two runtimes never agree to the last bit; an error of 0 would mean that nothing was compared.");
+        Assert.True(certificate.Positions > 500);
+        Assert.Equal((8, 64), (certificate.GreedyPrompts, certificate.GreedyTokens));
+        var package = ModelPackage.OpenVerified(model);
+        Assert.Equal(certificate.GraphSha256, package.RequireCertificate("fp32").GraphSha256);
+        Assert.Equal(["fp32"], package.Precisions);
+        Assert.Equal(["fp32"], Directory.GetFileSystemEntries(Path.Combine(model, "onnx")).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public void Exporting_again_replaces_the_export()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model")).Directory;
+        Publish(model);
+        int files = ModelPackage.Open(model).Manifest!.Files.Count;
+        Publish(model);
+        var package = ModelPackage.OpenVerified(model);
+        Assert.Equal(files, package.Manifest!.Files.Count);
+        Assert.Single(package.Manifest.Certificates);
+    }
+
+    [Fact]
+    public void An_export_that_misses_its_proof_is_not_published_and_the_model_stays_as_it_was()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model")).Directory;
+        Publish(model);
+        BreakWeights(model);
+        string before = File.ReadAllText(Path.Combine(model, ModelManifest.FileName));
+        var error = Assert.Throws<InvalidDataException>(() => Publish(model));
+        Assert.Contains("is not published", error.Message);
+        Assert.Equal(before, File.ReadAllText(Path.Combine(model, ModelManifest.FileName)));
+        Assert.Equal(["fp32"], Directory.GetFileSystemEntries(Path.Combine(model, "onnx")).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public void Weights_that_were_changed_are_not_exported()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model")).Directory;
+        string path = Path.Combine(model, ModelPackage.WeightsFile);
+        var bytes = File.ReadAllBytes(path);
+        bytes[^1] ^= 0x40;
+        File.WriteAllBytes(path, bytes);
+        Assert.Contains(ModelPackage.WeightsFile, Assert.Throws<InvalidDataException>(() => Publish(model)).Message);
+        Assert.False(Directory.Exists(Path.Combine(model, "onnx")) && Directory.EnumerateFileSystemEntries(Path.Combine(model, "onnx")).Any());
+    }
+
+    [Fact]
+    public void A_context_shorter_than_the_greedy_run_is_certified_over_what_fits()
+    {
+        var shape = TinyModels.Config(TinyPackages.VocabSize, maxPositions: 24);
+        Assert.Null(Publish(TinyPackages.Write(_directory.PathOf("model"), shape).Directory).Failure());
+    }
+
+    private static ParityCertificate Publish(string model) => Publisher.Publish(model, ExportPrecision.Fp32, TimeProvider.System);
+
+    // A weight that is not a number, under hashes that hold: what a run that diverged would leave.
+    private static void BreakWeights(string model)
+    {
+        var package = ModelPackage.Open(model);
+        float[] norm = new float[package.Config.HiddenSize];
+        norm[0] = float.NaN;
+        List<SafeTensor> tensors;
+        using (var weights = package.OpenWeights())
+        {
+            tensors = [.. WeightNames.Expected(package.Config).Select(weight => SafeTensor.Singles(weight.Name, weight.Shape, weight.Name == WeightNames.FinalNorm ? norm : weights.ReadSingles(weight.Name)))];
+        }
+        SafeTensorsWriter.Write(package.WeightsPath, tensors);
+        var changed = ModelPackageWriter.Describe(model, package.WeightsPath);
+        (package.Manifest! with { Files = [.. package.Manifest.Files.Select(file => file.Path == changed.Path ? changed : file)] }).Write(package.ManifestPath);
+    }
+}
