@@ -16,13 +16,13 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
     public int Positions => reference.Sum(sequence => sequence.Ids.Length);
 
     /// <summary>Whole sequences at once.</summary>
-    public double TeacherForced() => reference.Max(sequence => Chunked(sequence, sequence.Ids.Length));
+    public double TeacherForced() => Worst(reference, sequence => Chunked(sequence, sequence.Ids.Length));
 
     /// <summary>Prefill in small chunks, as the scheduler cuts long prompts, but never a chunk of one.</summary>
-    public double InChunks() => reference.Max(sequence => Chunked(sequence, OddChunk));
+    public double InChunks() => Worst(reference, sequence => Chunked(sequence, OddChunk));
 
     /// <summary>Each token by itself, as decoding does it.</summary>
-    public double TokenByToken() => Short.Max(sequence => Chunked(sequence, 1));
+    public double TokenByToken() => Worst(Short, sequence => Chunked(sequence, 1));
 
     /// <summary>All short texts side by side, each at its own length, teacher-forced.</summary>
     public double Batched()
@@ -108,4 +108,6 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
         return ids;
     }
 
+    // Math.Max keeps a NaN, where Enumerable.Max takes it for the smallest number.
+    private static double Worst(IEnumerable<ParitySequence> sequences, Func<ParitySequence, double> error) => sequences.Select(error).Aggregate(0.0, Math.Max);
 }
