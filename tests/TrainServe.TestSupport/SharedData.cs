@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using Xunit;
 
 namespace TrainServe.TestSupport;
@@ -15,6 +16,15 @@ public static class SharedData
         string path = Path.Combine(root!, relative);
         Assert.SkipUnless(System.IO.File.Exists(path), $"This test needs {path}, which does not exist.");
         return path;
+    }
+
+    /// <summary>A file's text, unpacked where its name ends in .gz, or the running test is skipped.</summary>
+    public static string ReadText(string relative)
+    {
+        using var file = System.IO.File.OpenRead(File(relative));
+        using Stream content = relative.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Decompress) : file;
+        using var reader = new StreamReader(content);
+        return reader.ReadToEnd();
     }
 
     private static string? Root()

@@ -1,3 +1,5 @@
+using System.IO.Compression;
+
 namespace TrainServe.TestSupport;
 
 /// <summary>A directory of its own for one test, removed with everything in it when the test is over.</summary>
@@ -16,6 +18,17 @@ public sealed class TemporaryDirectory : IDisposable
         string path = PathOf(relative);
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         File.WriteAllText(path, content);
+        return path;
+    }
+
+    /// <summary>Writes a file, packed where the name ends in .gz, and gives its full path.</summary>
+    public string WriteBytes(string relative, ReadOnlySpan<byte> content)
+    {
+        string path = PathOf(relative);
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        using var file = File.Create(path);
+        using Stream target = path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionLevel.Fastest) : file;
+        target.Write(content);
         return path;
     }
 

@@ -50,7 +50,7 @@ internal static class RecordFormat
         }
         catch (RecordFaultException fault)
         {
-            bad.Add(origin, $"{fault.Message}; the file is read as {format.Name}, because its first record is", fault);
+            bad.Add(origin, $"{fault.Message} (the file is read as {format.Name}, like its first record)", fault);
             return null;
         }
     }

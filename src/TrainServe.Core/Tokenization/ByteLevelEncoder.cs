@@ -15,7 +15,10 @@ internal sealed class ByteLevelEncoder
     private readonly BytePairMerger _merger;
     private readonly int[] _idOfByte = new int[256];
     private readonly Dictionary<string, int>? _wholeWords;
-    private ConcurrentDictionary<string, int[]> _cache = NewCache();
+    private ConcurrentDictionary<string, int[]> _cache = new(StringComparer.Ordinal);
+
+    // Beside the cache, because its own Count takes all of its locks.
+    private int _cachedWords;
 
     public ByteLevelEncoder(TokenizerDefinition definition)
     {
@@ -88,14 +91,12 @@ internal sealed class ByteLevelEncoder
 
     private void Remember(string word, int[] ids)
     {
-        var cache = _cache;
-        if (cache.Count >= CachedWords)
+        if (Interlocked.Increment(ref _cachedWords) > CachedWords)
         {
             // Starting over keeps a flood of invented words from shutting the real ones out for good.
-            Interlocked.CompareExchange(ref _cache, NewCache(), cache);
+            _cache = new ConcurrentDictionary<string, int[]>(StringComparer.Ordinal);
+            _cachedWords = 0;
         }
         _cache.TryAdd(word, ids);
     }
-
-    private static ConcurrentDictionary<string, int[]> NewCache() => new(StringComparer.Ordinal);
 }

@@ -182,10 +182,6 @@ public sealed class TextTokenizer
     private static (byte[] Bytes, int[] Offsets) MakeTokenBytes(TokenizerDefinition definition)
     {
         int largest = Math.Max(definition.Vocabulary.Values.Max(), definition.AddedTokens.Select(token => token.Id).DefaultIfEmpty(-1).Max());
-        if (largest > 1 << 24)
-        {
-            throw new InvalidDataException($"{definition.Source}: the largest id is {largest}; a vocabulary of at most {1 << 24} tokens is implemented.");
-        }
         var tokens = new byte[largest + 1][];
         foreach (var (token, id) in definition.Vocabulary)
         {

@@ -8,6 +8,9 @@ internal static class TokenizerJsonReader
 {
     private const string Underline = "▁";
 
+    // Far above any vocabulary, and small enough for a table of all ids.
+    private const int MaxId = 1 << 24;
+
     public static TokenizerDefinition Read(string path)
     {
         var root = JsonField.ReadFile(path, out byte[] content);
@@ -45,9 +48,9 @@ internal static class TokenizerJsonReader
         foreach (var (token, id) in vocab.Members())
         {
             int number = id.Number;
-            if (number < 0 || !taken.Add(number))
+            if (number is < 0 or > MaxId || !taken.Add(number))
             {
-                throw id.Refused($"is {number}, which is negative or another token's id");
+                throw id.Refused($"is {number}, which is negative, above {MaxId}, or another token's id");
             }
             vocabulary.Add(token, number);
         }
@@ -85,9 +88,9 @@ internal static class TokenizerJsonReader
             {
                 throw item["content"].Refused("is empty");
             }
-            if (token.Id < 0 || tokens.Exists(other => other.Id == token.Id || other.Content == token.Content))
+            if (token.Id is < 0 or > MaxId || tokens.Exists(other => other.Id == token.Id || other.Content == token.Content))
             {
-                throw item.Refused($"is {item.Shown()}; its id is negative, or its id or content is another added token's");
+                throw item.Refused($"is {item.Shown()}; its id is negative or above {MaxId}, or its id or content is another added token's");
             }
             if (!token.IsSpecial)
             {

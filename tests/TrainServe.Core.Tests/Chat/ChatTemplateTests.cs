@@ -2,6 +2,7 @@ using CsCheck;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Tests.Tokenization;
 using TrainServe.Core.Tokenization;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Chat;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Data;
 
@@ -10,6 +11,10 @@ public sealed class ConversationReaderTests : IDisposable
     private readonly TemporaryDirectory _directory = new();
 
     public void Dispose() => _directory.Dispose();
+
+    private string Write(string name, string text) => Write(name, Encoding.UTF8.GetBytes(text));
+
+    private string Write(string name, byte[] content) => _directory.WriteBytes(name, content);
 
     public static TheoryData<string, string> Formats => new()
     {
@@ -26,8 +31,8 @@ public sealed class ConversationReaderTests : IDisposable
     [Theory, MemberData(nameof(Formats))]
     public void Each_format_is_recognised_by_its_first_record(string record, string expected)
     {
-        string lines = _directory.Write("data.jsonl", record + "\n" + record + "\n");
-        string list = _directory.Write("data.json.gz", $"[\n {record},\n{record}]\n");
+        string lines = Write("data.jsonl", record + "\n" + record + "\n");
+        string list = Write("data.json.gz", $"[\n {record},\n{record}]\n");
         foreach (string path in new[] { lines, list })
         {
             var conversations = ConversationReader.Read(path, BadRecords.Strict()).ToArray();
@@ -39,9 +44,9 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void Calls_of_tools_are_read_in_both_spellings()
     {
-        string openAi = _directory.Write("openai.jsonl",
+        string openAi = Write("openai.jsonl",
             """{"messages":[{"role":"user","content":"u"},{"role":"assistant","content":null,"tool_calls":[{"id":"7","type":"function","function":{"name":"f","arguments":"{\"x\": 1}"}}]},{"role":"tool","tool_call_id":"7","content":"r"},{"role":"assistant","content":"a"}]}""");
-        string shareGpt = _directory.Write("sharegpt.jsonl",
+        string shareGpt = Write("sharegpt.jsonl",
             """{"conversations":[{"from":"human","value":"u"},{"from":"function_call","value":"{\"name\": \"f\", \"arguments\": {\"x\": 1}}"},{"from":"observation","value":"r"},{"from":"gpt","value":"a"}]}""");
         foreach (string path in new[] { openAi, shareGpt })
         {
@@ -55,15 +60,15 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void A_byte_order_mark_carriage_returns_and_blank_lines_do_no_harm()
     {
-        string path = _directory.Write("data.jsonl", "\uFEFF" + Good + "\r\n\r\n" + Good + "\r\n");
+        string path = Write("data.jsonl", "\uFEFF" + Good + "\r\n\r\n" + Good + "\r\n");
         Assert.Equal([1, 3], ConversationReader.Read(path, BadRecords.Strict()).Select(conversation => conversation.Origin.Line));
-        Assert.Single(ConversationReader.Read(_directory.Write("data.json", "\uFEFF[" + Good + "]"), BadRecords.Strict()));
+        Assert.Single(ConversationReader.Read(Write("data.json", "\uFEFF[" + Good + "]"), BadRecords.Strict()));
     }
 
     public static TheoryData<string, string> BadLines => new()
     {
         { """{"prompt":"a","completion":"b" """, "not JSON" },
-        { """{"prompt":"a"}""", "'completion' is missing; the file is read as prompt and completion" },
+        { """{"prompt":"a"}""", "'completion' is missing (the file is read as prompt and completion" },
         { """{"prompt":"a","completion":null}""", "'completion' is missing" },
         { """{"prompt":1,"completion":"b"}""", "'prompt' must be text" },
         { """{"prompt":"a","prompt":"a","completion":"b"}""", "not JSON" },
@@ -75,7 +80,7 @@ public sealed class ConversationReaderTests : IDisposable
     [Theory, MemberData(nameof(BadLines))]
     public void A_bad_line_is_named_with_its_file_and_line(string line, string reason)
     {
-        string path = _directory.Write("data.jsonl", Good + "\n" + line + "\n" + Good + "\n");
+        string path = Write("data.jsonl", Good + "\n" + line + "\n" + Good + "\n");
         var error = Assert.Throws<InvalidDataException>(() => ConversationReader.Read(path, BadRecords.Strict()).Count());
         Assert.StartsWith($"{path}:2: ", error.Message);
         Assert.Contains(reason, error.Message);
@@ -89,7 +94,7 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void Bad_utf8_is_named_with_its_place()
     {
-        string path = _directory.Write("data.jsonl", [.. Encoding.UTF8.GetBytes(Good + "\n{\"prompt\":\""), 0xC3, 0x28, .. "\"}\n"u8]);
+        string path = Write("data.jsonl", [.. Encoding.UTF8.GetBytes(Good + "\n{\"prompt\":\""), 0xC3, 0x28, .. "\"}\n"u8]);
         var error = Assert.Throws<InvalidDataException>(() => ConversationReader.Read(path, BadRecords.Strict()).Count());
         Assert.Equal($"{path}:2: the line is not valid UTF-8 at its byte 12.", error.Message);
         Assert.Single(ConversationReader.Read(path, BadRecords.Lenient()));
@@ -98,14 +103,14 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void A_file_that_ends_in_half_a_line_says_so()
     {
-        string path = _directory.Write("data.jsonl", Good + "\n" + Good[..^5]);
+        string path = Write("data.jsonl", Good + "\n" + Good[..^5]);
         Assert.Equal($"{path}:2: the file ends in the middle of this line's record.", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(path, BadRecords.Strict()).Count()).Message);
     }
 
     [Fact]
     public void A_packed_file_that_is_cut_off_says_so()
     {
-        string whole = _directory.Write("data.jsonl.gz", string.Concat(Enumerable.Range(0, 2000).Select(i => $$"""{"prompt":"{{i * 7919 % 1000}}","completion":"{{i * i}}"}""" + "\n")));
+        string whole = Write("data.jsonl.gz", string.Concat(Enumerable.Range(0, 2000).Select(i => $$"""{"prompt":"{{i * 7919 % 1000}}","completion":"{{i * i}}"}""" + "\n")));
         File.WriteAllBytes(whole, File.ReadAllBytes(whole)[..^200]);
         Assert.Contains("damaged or cut off", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(whole, BadRecords.Lenient()).Count()).Message);
     }
@@ -113,18 +118,18 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void A_file_without_records_is_refused()
     {
-        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("a.jsonl", ""), BadRecords.Strict()).Count()).Message);
-        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("b.jsonl", "\n\n"), BadRecords.Strict()).Count()).Message);
-        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("c.json", ""), BadRecords.Strict()).Count()).Message);
-        Assert.Contains("holds no records", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("d.json", "[]"), BadRecords.Strict()).Count()).Message);
-        Assert.Contains("no record that can be used", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("e.jsonl", "{\n"), BadRecords.Lenient()).Count()).Message);
-        Assert.Throws<FileNotFoundException>(() => ConversationReader.Read(Path.Combine(_directory.Path, "none.jsonl"), BadRecords.Strict()).Count());
+        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("a.jsonl", ""), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("b.jsonl", "\n\n"), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("c.json", ""), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("holds no records", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("d.json", "[]"), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("no record that can be used", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("e.jsonl", "{\n"), BadRecords.Lenient()).Count()).Message);
+        Assert.Throws<FileNotFoundException>(() => ConversationReader.Read(_directory.PathOf("none.jsonl"), BadRecords.Strict()).Count());
     }
 
     [Fact]
     public void An_unknown_format_is_named_with_its_fields()
     {
-        string path = _directory.Write("data.jsonl", """{"foo":1,"bar":2}""");
+        string path = Write("data.jsonl", """{"foo":1,"bar":2}""");
         string message = Assert.Throws<InvalidDataException>(() => ConversationReader.Read(path, BadRecords.Lenient()).Count()).Message;
         Assert.StartsWith($"{path}:1: the record has the fields foo, bar", message);
         Assert.Contains("Alpaca", message);
@@ -133,18 +138,18 @@ public sealed class ConversationReaderTests : IDisposable
     [Fact]
     public void A_list_that_is_cut_off_or_no_list_is_refused()
     {
-        Assert.Contains(":2", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("a.json", $"[{Good},\n{Good}"), BadRecords.Lenient()).Count()).Message);
-        Assert.Contains("must hold a JSON list", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(_directory.Write("b.json", Good), BadRecords.Strict()).Count()).Message);
+        Assert.Contains(":2", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("a.json", $"[{Good},\n{Good}"), BadRecords.Lenient()).Count()).Message);
+        Assert.Contains("must hold a JSON list", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("b.json", Good), BadRecords.Strict()).Count()).Message);
     }
 
     [Fact]
     public void A_directory_gives_its_files_in_the_order_of_their_names()
     {
-        _directory.Write("b.jsonl", Good);
-        _directory.Write("a.jsonl.gz", """{"instruction":"i","output":"o"}""");
-        _directory.Write("c.md", "not data");
+        Write("b.jsonl", Good);
+        Write("a.jsonl.gz", """{"instruction":"i","output":"o"}""");
+        Write("c.md", "not data");
         var bad = BadRecords.Strict();
-        Assert.Equal(["user:i|assistant:o", "user:a|assistant:b"], ConversationReader.ReadAll([_directory.Path], bad).Select(Show));
+        Assert.Equal(["user:i|assistant:o", "user:a|assistant:b"], ConversationReader.ReadAll([_directory.FullName], bad).Select(Show));
         Assert.Equal(2, bad.Good);
     }
 

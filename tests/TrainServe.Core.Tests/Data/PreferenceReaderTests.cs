@@ -1,5 +1,7 @@
+using System.Text;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Data;
 
@@ -8,6 +10,10 @@ public sealed class PreferenceReaderTests : IDisposable
     private readonly TemporaryDirectory _directory = new();
 
     public void Dispose() => _directory.Dispose();
+
+    private string Write(string name, string text) => Write(name, Encoding.UTF8.GetBytes(text));
+
+    private string Write(string name, byte[] content) => _directory.WriteBytes(name, content);
 
     public static TheoryData<string, string> Formats => new()
     {
@@ -22,7 +28,7 @@ public sealed class PreferenceReaderTests : IDisposable
     [Theory, MemberData(nameof(Formats))]
     public void Each_format_gives_a_prompt_and_two_answers(string record, string expected)
     {
-        var pair = Assert.Single(PreferenceReader.Read(_directory.Write("pairs.jsonl", record), BadRecords.Strict()));
+        var pair = Assert.Single(PreferenceReader.Read(Write("pairs.jsonl", record), BadRecords.Strict()));
         Assert.Equal(expected, $"{string.Join(',', pair.Prompt.Select(message => $"{message.Role.Name()}:{message.Content}"))} > {pair.Chosen.Content} | {pair.Rejected.Content}");
         Assert.Equal(1, pair.Origin.Line);
     }
@@ -35,7 +41,7 @@ public sealed class PreferenceReaderTests : IDisposable
     public void A_bad_pair_is_named_with_its_file_and_line(string record, string reason)
     {
         const string good = """{"prompt":"p","chosen":"c","rejected":"r"}""";
-        string path = _directory.Write("pairs.jsonl", $"{good}\n{record}\n{good}\n");
+        string path = Write("pairs.jsonl", $"{good}\n{record}\n{good}\n");
         string message = Assert.Throws<InvalidDataException>(() => PreferenceReader.Read(path, BadRecords.Strict()).Count()).Message;
         Assert.StartsWith($"{path}:2: ", message);
         Assert.Contains(reason, message);
@@ -47,7 +53,7 @@ public sealed class PreferenceReaderTests : IDisposable
     [Fact]
     public void Transcripts_that_part_before_their_last_turn_are_refused()
     {
-        string path = _directory.Write("pairs.jsonl", """{"chosen":"\n\nHuman: p\n\nAssistant: c","rejected":"\n\nHuman: q\n\nAssistant: r"}""");
+        string path = Write("pairs.jsonl", """{"chosen":"\n\nHuman: p\n\nAssistant: c","rejected":"\n\nHuman: q\n\nAssistant: r"}""");
         Assert.Contains("differ before their last turn", Assert.Throws<InvalidDataException>(() => PreferenceReader.Read(path, BadRecords.Strict()).Count()).Message);
     }
 }

@@ -1,5 +1,6 @@
 using CsCheck;
 using TrainServe.Core.Tokenization;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Tokenization;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using CsCheck;
 using TrainServe.Core.Tokenization;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Tokenization;
 

@@ -1,14 +1,15 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using TrainServe.Core.Chat;
 using TrainServe.Core.Tokenization;
 
-namespace TrainServe.Core.Tests.Tokenization;
+namespace TrainServe.TestSupport;
 
 /// <summary>Tokenizers that are made on the spot: 256 bytes, the merges of a few words, and control tokens last.</summary>
-internal static class SmallTokenizers
+public static class SmallTokenizers
 {
-    public static readonly string[] Words =
-        ["the", " the", " cat", " sat", " on", " mat", " and", "ing", "'s", "Once", " upon", " a", " time", "  ", "\n\n", "é", " café", "ß", "語", "123", "<|", "|>", "end", "user", "text", "\u05D0\u05D1", "😀"];
+    public static IReadOnlyList<string> Words { get; } =
+        ["the", " the", " cat", " sat", " on", " mat", " and", "ing", "'s", "Once", " upon", " a", " time", "  ", "\n\n", "é", " café", "ß", "語", "123", "<|", "|>", "end", "user", "text", "\u05D0\u05D1", "😀", "he"];
 
     /// <summary>The ordinary one: Qwen's splitting, no normalizer, the chat format's control tokens.</summary>
     public static TextTokenizer Ours { get; } = Load(Json());
@@ -18,20 +19,27 @@ internal static class SmallTokenizers
 
     public static TextTokenizer Load(JsonNode tokenizer, JsonNode? config = null)
     {
-        string directory = Directory.CreateTempSubdirectory("trainserve-tokenizer-").FullName;
-        try
+        using var directory = new TemporaryDirectory();
+        directory.WriteText("tokenizer.json", tokenizer.ToJsonString());
+        if (config is not null)
         {
-            File.WriteAllText(Path.Combine(directory, "tokenizer.json"), tokenizer.ToJsonString());
-            if (config is not null)
-            {
-                File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), config.ToJsonString());
-            }
-            return TextTokenizer.Load(directory);
+            directory.WriteText("tokenizer_config.json", config.ToJsonString());
         }
-        finally
+        return TextTokenizer.Load(directory.FullName);
+    }
+
+    /// <summary>Writes the ordinary one's tokenizer.json and tokenizer_config.json, with the chat template of the name (trainserve, plain).</summary>
+    public static void Write(string directory, string template = "trainserve")
+    {
+        Directory.CreateDirectory(directory);
+        File.WriteAllText(Path.Combine(directory, "tokenizer.json"), Json().ToJsonString());
+        new TokenizerConfig
         {
-            Directory.Delete(directory, recursive: true);
-        }
+            BosToken = SpecialTokens.EndOfText,
+            EosToken = SpecialTokens.EndOfText,
+            PadToken = SpecialTokens.Pad,
+            ChatTemplate = (template == "plain" ? ChatTemplate.Plain(Ours) : ChatTemplate.TrainServe(Ours)).Jinja,
+        }.Write(directory, Ours.Special);
     }
 
     public static JsonObject Json(string pattern = PatternSplitter.SingleDigitPattern, IEnumerable<string>? words = null, bool pairs = true)
