@@ -1,0 +1,306 @@
+using System.Collections.Concurrent;
+using TrainServe.Core.Sampling;
+using TrainServe.Inference.Execution;
+using TrainServe.Inference.Scheduling;
+
+namespace TrainServe.Inference;
+
+// V vocabulary.
+
+/// <summary>The engine's one thread: schedule, run, sample, publish. It alone touches running sequences and the cache.</summary>
+/// <remarks>
+/// Slots from 0 on decode together, without gaps; the slot after them belongs to the one sequence whose prompt is being computed. Each turn computes at most
+/// one chunk of prompt tokens and then one token for each decoding sequence, so that a long prompt delays the others by one chunk at most. When a sequence
+/// ends, the last slot moves into the gap.
+/// </remarks>
+internal sealed class EngineLoop
+{
+    private readonly IModelRunner _runner;
+    private readonly EngineOptions _options;
+    private readonly Admission _admission;
+    private readonly TimeProvider _time;
+    private readonly TokenSampler _sampler;
+    private readonly ConcurrentQueue<Sequence> _arrivals = new();
+    // Never disposed: a consumer may leave its stream after the engine's end.
+    private readonly AutoResetEvent _wake = new(false);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<Sequence> _waiting = [];
+    private readonly Sequence[] _decoding;
+    private readonly int[] _ids, _lengths;
+    private Sequence? _prefilling;
+    private int _decodingCount;
+    private long _tokensGenerated, _promptTokensComputed, _lastTokenUtcTicks;
+    private volatile bool _stopping;
+    private volatile string? _fault;
+
+    public EngineLoop(IModelRunner runner, EngineOptions options, Admission admission, TimeProvider time)
+    {
+        (_runner, _options, _admission, _time) = (runner, options, admission, time);
+        _sampler = new TokenSampler(runner.VocabSize);
+        (_decoding, _ids, _lengths) = (new Sequence[options.Slots], new int[options.Slots], new int[options.Slots]);
+        new Thread(Run) { IsBackground = true, Name = "TrainServe engine" }.Start();
+    }
+
+    /// <summary>Done when the thread has ended and the runner is disposed.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Why there will be no further step; null while there may be.</summary>
+    public string? Fault => _fault;
+
+    public EngineStatus Status
+    {
+        get
+        {
+            long ticks = Interlocked.Read(ref _lastTokenUtcTicks);
+            return _admission.Status() with
+            {
+                TokensGenerated = Interlocked.Read(ref _tokensGenerated),
+                PromptTokensComputed = Interlocked.Read(ref _promptTokensComputed),
+                LastToken = ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero),
+                Fault = _fault,
+            };
+        }
+    }
+
+    /// <summary>Takes a sequence that was admitted; its stream fails if the engine has. For any thread.</summary>
+    public void Submit(Sequence sequence)
+    {
+        _arrivals.Enqueue(sequence);
+        // The thread may have looked for the last time before this one arrived.
+        if (_fault is not null)
+        {
+            FailArrivals();
+        }
+        _wake.Set();
+    }
+
+    /// <summary>Ends a sequence before the next step. For any thread.</summary>
+    public void Cancel(Sequence sequence)
+    {
+        sequence.RequestCancel();
+        _wake.Set();
+    }
+
+    public void Stop()
+    {
+        _stopping = true;
+        _wake.Set();
+    }
+
+    private void Run()
+    {
+        string fault = "The engine was stopped.";
+        Exception? cause = null;
+        try
+        {
+            while (!_stopping)
+            {
+                TakeArrivals();
+                DropCancelled();
+                if (_decodingCount == 0 && _prefilling is null && _waiting.Count == 0)
+                {
+                    _wake.WaitOne();
+                    continue;
+                }
+                Prefill();
+                Decode();
+            }
+        }
+        catch (Exception error)
+        {
+            (fault, cause) = ($"The engine failed: {error.Message}", error);
+        }
+        _fault = fault;
+        EndAll(fault, cause);
+        _runner.Dispose();
+        _ended.SetResult();
+    }
+
+    private void TakeArrivals()
+    {
+        while (_arrivals.TryDequeue(out var sequence))
+        {
+            _waiting.Add(sequence);
+        }
+    }
+
+    private void DropCancelled()
+    {
+        for (int i = _waiting.Count - 1; i >= 0; i--)
+        {
+            if (_waiting[i].CancelRequested)
+            {
+                _admission.Leave(_waiting[i].PromptIds.Length);
+                _waiting[i].End(new OperationCanceledException());
+                _waiting.RemoveAt(i);
+            }
+        }
+        for (int slot = 0; slot < _decodingCount; slot++)
+        {
+            EndIfCancelled(_decoding[slot]);
+        }
+        if (_prefilling is not null)
+        {
+            EndIfCancelled(_prefilling);
+        }
+        FreeEnded();
+    }
+
+    private static void EndIfCancelled(Sequence sequence)
+    {
+        if (sequence.CancelRequested)
+        {
+            sequence.End(new OperationCanceledException());
+        }
+    }
+
+    /// <summary>Computes one chunk of prompt tokens: of one long prompt, or of several that fit into it whole.</summary>
+    private void Prefill()
+    {
+        int budget = _options.PrefillChunk;
+        while (budget > 0 && NextPrefill() is { } sequence)
+        {
+            int take = PrefillChunks.Next(sequence.PromptLeft, _options.PrefillChunk);
+            if (take > budget && budget < _options.PrefillChunk)
+            {
+                return;
+            }
+            var logits = _runner.Prefill(sequence.Slot, sequence.Cached, sequence.PromptIds.AsSpan(sequence.Cached, take), allLogits: false);
+            budget -= take;
+            sequence.Cached += take;
+            Interlocked.Add(ref _promptTokensComputed, take);
+            _admission.Progress();
+            if (sequence.PromptLeft == 0)
+            {
+                Choose(sequence, logits);
+                StartDecoding(sequence);
+            }
+        }
+    }
+
+    private Sequence? NextPrefill()
+    {
+        if (_prefilling is null && _waiting.Count > 0 && _decodingCount < _options.Slots)
+        {
+            _prefilling = _waiting[0];
+            _waiting.RemoveAt(0);
+            _prefilling.Slot = _decodingCount;
+            _admission.Start(_prefilling.PromptIds.Length);
+        }
+        return _prefilling;
+    }
+
+    private void StartDecoding(Sequence sequence)
+    {
+        _prefilling = null;
+        _decoding[_decodingCount++] = sequence;
+        FreeEnded();
+    }
+
+    /// <summary>Computes one token for each decoding sequence.</summary>
+    private void Decode()
+    {
+        int count = _decodingCount;
+        if (count == 0)
+        {
+            return;
+        }
+        for (int slot = 0; slot < count; slot++)
+        {
+            (_ids[slot], _lengths[slot]) = (_decoding[slot].LastId, _decoding[slot].Cached);
+        }
+        var logits = _runner.Decode(_ids.AsSpan(0, count), _lengths.AsSpan(0, count));
+        _admission.Progress();
+        for (int slot = 0; slot < count; slot++)
+        {
+            _decoding[slot].Cached++;
+            Choose(_decoding[slot], logits.Slice(slot * _runner.VocabSize, _runner.VocabSize));
+        }
+        FreeEnded();
+    }
+
+    private void Choose(Sequence sequence, ReadOnlySpan<float> logits)
+    {
+        try
+        {
+            var token = _sampler.Sample(logits, sequence.Sampling, sequence.History, sequence.Seed, sequence.Generated);
+            var top = sequence.Sampling.TopLogProbs > 0 ? _sampler.MostLikely(logits, sequence.Sampling.TopLogProbs) : [];
+            // Counted first: who has read the last token finds it in the status.
+            Interlocked.Increment(ref _tokensGenerated);
+            Interlocked.Exchange(ref _lastTokenUtcTicks, _time.GetUtcNow().UtcTicks);
+            sequence.Publish(token, top);
+        }
+        catch (Exception error)
+        {
+            // Whatever goes wrong in choosing one sequence's token is that sequence's fault alone.
+            sequence.End(error);
+        }
+    }
+
+    /// <summary>Gives the slots of ended sequences back and closes the gaps.</summary>
+    private void FreeEnded()
+    {
+        for (int slot = _decodingCount - 1; slot >= 0; slot--)
+        {
+            if (_decoding[slot].HasEnded)
+            {
+                FreeDecoding(slot);
+            }
+        }
+        if (_prefilling is { HasEnded: true })
+        {
+            _prefilling = null;
+            _admission.Finish();
+        }
+        else if (_prefilling is not null && _prefilling.Slot != _decodingCount)
+        {
+            _runner.CopySlot(_prefilling.Slot, _decodingCount, _prefilling.Cached);
+            _prefilling.Slot = _decodingCount;
+        }
+    }
+
+    private void FreeDecoding(int slot)
+    {
+        int last = --_decodingCount;
+        if (slot != last)
+        {
+            var moved = _decoding[last];
+            _runner.CopySlot(last, slot, moved.Cached);
+            moved.Slot = slot;
+            _decoding[slot] = moved;
+        }
+        _decoding[last] = null!;
+        _admission.Finish();
+    }
+
+    private void EndAll(string fault, Exception? cause)
+    {
+        for (int slot = 0; slot < _decodingCount; slot++)
+        {
+            _decoding[slot].End(new EngineFaultException(fault, cause));
+            _admission.Finish();
+        }
+        if (_prefilling is not null)
+        {
+            _prefilling.End(new EngineFaultException(fault, cause));
+            _admission.Finish();
+        }
+        foreach (var sequence in _waiting)
+        {
+            _admission.Leave(sequence.PromptIds.Length);
+            sequence.End(new EngineFaultException(fault, cause));
+        }
+        (_decodingCount, _prefilling) = (0, null);
+        _waiting.Clear();
+        FailArrivals();
+    }
+
+    private void FailArrivals()
+    {
+        while (_arrivals.TryDequeue(out var sequence))
+        {
+            _admission.Leave(sequence.PromptIds.Length);
+            sequence.End(new EngineFaultException(_fault!));
+        }
+    }
+}
