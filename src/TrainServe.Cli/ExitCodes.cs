@@ -45,15 +45,11 @@ public static class ExitCodes
 
     private static async Task<int> ReportAsync(Exception error, int code)
     {
-        await Console.Error.WriteLineAsync($"error: {Sentence(error)}");
+        await Console.Error.WriteLineAsync($"error: {error.Message}");
         if (Environment.GetEnvironmentVariable("TRAINSERVE_DEBUG") == "1")
         {
             await Console.Error.WriteLineAsync(error.ToString());
         }
         return code;
     }
-
-    // The framework adds the parameter's name, which says nothing to the user.
-    private static string Sentence(Exception error) =>
-        error is ArgumentException { ParamName: { } name } ? error.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : error.Message;
 }

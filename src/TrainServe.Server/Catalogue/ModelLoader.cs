@@ -1,0 +1,102 @@
+using TrainServe.Core.Chat;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Sampling;
+using TrainServe.Core.Tokenization;
+using TrainServe.Inference;
+
+namespace TrainServe.Server.Catalogue;
+
+/// <inheritdoc cref="ModelLoader.LoadAsync"/>
+internal delegate Task<ServedModel> LoadModel(string directory, CancellationToken cancellationToken);
+
+/// <summary>Opens a model directory for serving, after checking everything that its manifest promises.</summary>
+internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
+{
+    // Eight bits compute about the same in a quarter of the memory; four bits cost quality.
+    private static readonly string[] Preference = ["int8", "fp32", "int4"];
+
+    /// <exception cref="InvalidDataException">The directory does not hold what its manifest says, or cannot be served; the message says why.</exception>
+    public async Task<ServedModel> LoadAsync(string directory, CancellationToken cancellationToken)
+    {
+        var package = ModelPackage.OpenVerified(directory);
+        if (package.Config.IsRewardModel)
+        {
+            throw new InvalidDataException($"{directory} is a reward model, which scores text and writes none.");
+        }
+        string precision = Choose(package);
+        package.RequireCertificate(precision);
+        var tokenizer = TextTokenizer.Load(package.Directory);
+        if (tokenizer.VocabSize > package.Config.VocabSize)
+        {
+            throw new InvalidDataException($"{directory}: its tokenizer has {tokenizer.VocabSize} tokens, but its weights know {package.Config.VocabSize}.");
+        }
+        var template = ChatTemplate.Load(package.Directory, tokenizer);
+        var defaults = GenerationConfig.Read(Path.Combine(package.Directory, ModelPackage.GenerationConfigFile));
+        int contextLength = options.ContextLength == 0 ? package.Config.MaxPositionEmbeddings : Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings);
+        var engine = GenerationEngine.Load(package, precision, new EngineOptions
+        {
+            Slots = options.Slots,
+            ContextLength = contextLength,
+            PrefillChunk = options.PrefillChunk,
+            Threads = options.Threads,
+            MaxQueuedRequests = options.MaxQueuedRequests,
+            MaxQueuedPromptTokens = options.MaxQueuedPromptTokens,
+        }, time);
+        var model = new ServedModel
+        {
+            Package = package,
+            Precision = precision,
+            Tokenizer = tokenizer,
+            Template = template,
+            Engine = new OnnxTextEngine(engine),
+            Defaults = defaults,
+            ContextLength = contextLength,
+            StopTokenIds = [.. template.StopTokenIds.Union(package.Config.EosTokenId).Union(defaults.EosTokenId)],
+            LineageId = FileHash.OfFile(package.ManifestPath),
+        };
+        try
+        {
+            await WarmUpAsync(model, cancellationToken);
+            return model;
+        }
+        catch
+        {
+            await model.DisposeAsync();
+            throw;
+        }
+    }
+
+    private string Choose(ModelPackage package)
+    {
+        if (options.Precision != "auto")
+        {
+            return options.Precision;
+        }
+        return Preference.FirstOrDefault(precision => package.Precisions.Contains(precision, StringComparer.Ordinal))
+            ?? throw new InvalidDataException($"{package.Directory} has no export with a certificate; make one with: trainserve export --model {package.Directory}");
+    }
+
+    /// <summary>One short answer, so that the first caller does not wait for what is only done once.</summary>
+    private static async Task WarmUpAsync(ServedModel model, CancellationToken cancellationToken)
+    {
+        var request = new GenerationRequest
+        {
+            Id = "warm-up",
+            PromptIds = [.. Enumerable.Repeat(0, Math.Min(8, model.ContextLength - 1))],
+            MaxNewTokens = 1,
+            Sampling = SamplingParameters.Greedy,
+            StopTokenIds = [],
+            IgnoreEos = true,
+        };
+        await foreach (var _ in model.Engine.GenerateAsync(request, cancellationToken))
+        {
+        }
+    }
+
+    private sealed class OnnxTextEngine(GenerationEngine engine) : ITextEngine
+    {
+        public EngineStatus Status => engine.Status;
+        public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken) => engine.GenerateAsync(request, cancellationToken);
+        public ValueTask DisposeAsync() => engine.DisposeAsync();
+    }
+}

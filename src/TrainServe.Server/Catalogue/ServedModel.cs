@@ -1,0 +1,39 @@
+using TrainServe.Core.Chat;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Tokenization;
+using TrainServe.Server.Contracts;
+
+namespace TrainServe.Server.Catalogue;
+
+/// <summary>A model that is loaded: what it is, how text becomes its tokens, and the engine that runs it.</summary>
+internal sealed class ServedModel : IAsyncDisposable
+{
+    public required ModelPackage Package { get; init; }
+    public required string Precision { get; init; }
+    public required TextTokenizer Tokenizer { get; init; }
+    public required ChatTemplate Template { get; init; }
+    public required ITextEngine Engine { get; init; }
+    public required GenerationConfig Defaults { get; init; }
+
+    /// <summary>Tokens of prompt and answer together.</summary>
+    public required int ContextLength { get; init; }
+
+    /// <summary>Tokens that end an answer.</summary>
+    public required IReadOnlyList<int> StopTokenIds { get; init; }
+
+    /// <summary>SHA-256 of the manifest, which names every byte of the model.</summary>
+    public required string LineageId { get; init; }
+
+    public string Id => Package.Name;
+
+    /// <summary>Names this version of the model in every answer that it makes.</summary>
+    public string Fingerprint => field ??= $"fp_{LineageId[..12]}_{Precision}";
+
+    /// <summary>UTF-8 bytes of the longest token: a text of more than this many times the context cannot fit.</summary>
+    public int LongestTokenBytes => field > 0 ? field : field = Math.Max(1, Enumerable.Range(0, Tokenizer.VocabSize).Max(id => Tokenizer.TokenBytes(id).Length));
+
+    public ModelObject Describe() => new(Id, Package.Manifest!.Created.ToUnixTimeSeconds(), new ModelMetadata(
+        ContextLength, Package.Config.ParameterCount, Package.Config.VocabSize, Precision, Fingerprint, LineageId, Package.Manifest.Lineage));
+
+    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+}

@@ -1,0 +1,61 @@
+using System.Globalization;
+using Microsoft.AspNetCore.WebUtilities;
+using TrainServe.Inference;
+using TrainServe.Server.Contracts;
+
+namespace TrainServe.Server.Errors;
+
+/// <summary>What a failure becomes on the wire. This is the only place that knows.</summary>
+/// <param name="RetryAfter">When the caller may try again; null where that is of no use.</param>
+internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryAfter = null)
+{
+    private const string InvalidRequest = "invalid_request_error", ServerFault = "server_error";
+    private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5);
+
+    /// <summary>Whether the operator has to know, and not only the caller.</summary>
+    public bool IsFault => Status == StatusCodes.Status500InternalServerError;
+
+    public static ApiError Of(Exception exception) => exception switch
+    {
+        InvalidRequestException error => new(error.Status, new ErrorDetail(error.Message, InvalidRequest, error.Param, error.Code)),
+        PromptTooLongException => new(StatusCodes.Status400BadRequest,
+            new ErrorDetail("The messages are longer than this model's context. Please reduce the length of the messages.", InvalidRequest, "messages", "context_length_exceeded")),
+        QueueFullException => Unavailable("The server is busy: its queue is full. Please try again.", QueueRetry, "server_overloaded"),
+        ServerUnavailableException error => Unavailable(error.Message, error.RetryAfter, null),
+        OperationCanceledException => Unavailable("The server is shutting down. Please try again.", DrainRetry, null), // who left reads no answer
+        BadHttpRequestException error => OfStatus(error.StatusCode),
+        _ => new(StatusCodes.Status500InternalServerError,
+            new ErrorDetail("The server had an error while processing your request. Please try again.", ServerFault, null, null)),
+    };
+
+    /// <summary>An answer for a status that the framework chose without a body.</summary>
+    public static ApiError OfStatus(int status, string method = "", string path = "")
+    {
+        string message = status switch
+        {
+            StatusCodes.Status400BadRequest => "The request is not valid HTTP, or names a host that this server does not answer for.",
+            StatusCodes.Status404NotFound => $"Invalid URL ({method} {path})",
+            StatusCodes.Status405MethodNotAllowed => $"Not allowed to {method} on {path}.",
+            StatusCodes.Status408RequestTimeout => "The request came too slowly.",
+            StatusCodes.Status413PayloadTooLarge => "The request body is too large.",
+            StatusCodes.Status415UnsupportedMediaType => "Unsupported media type: the body must be application/json in UTF-8.",
+            _ => $"{ReasonPhrases.GetReasonPhrase(status)}.",
+        };
+        return new ApiError(status, new ErrorDetail(message, status is >= 500 and not StatusCodes.Status505HttpVersionNotsupported ? ServerFault : InvalidRequest, null, null));
+    }
+
+    /// <summary>Writes it as the whole answer.</summary>
+    public Task WriteAsync(HttpContext context)
+    {
+        var response = context.Response;
+        response.StatusCode = Status;
+        if (RetryAfter is { } wait)
+        {
+            response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        }
+        return response.WriteAsJsonAsync(new ErrorResponse(Detail), WireJson.Wire.ErrorResponse, "application/json", context.RequestAborted);
+    }
+
+    private static ApiError Unavailable(string message, TimeSpan retryAfter, string? code) =>
+        new(StatusCodes.Status503ServiceUnavailable, new ErrorDetail(message, ServerFault, null, code), retryAfter);
+}

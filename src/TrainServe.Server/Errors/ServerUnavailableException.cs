@@ -1,0 +1,7 @@
+namespace TrainServe.Server.Errors;
+
+/// <summary>The request is right, but this server cannot take it now; the caller may try again.</summary>
+internal sealed class ServerUnavailableException(string message, TimeSpan retryAfter) : Exception(message)
+{
+    public TimeSpan RetryAfter { get; } = retryAfter;
+}

@@ -1,0 +1,71 @@
+using System.Threading.Channels;
+using TrainServe.Inference;
+using TrainServe.Server.Catalogue;
+using TrainServe.Server.Requests;
+
+namespace TrainServe.Server.Generation;
+
+/// <summary>The choices of one request while they are made, merged into one sequence of deltas.</summary>
+/// <remarks>Streamed and whole answers read the same deltas, so they are the same in content. Disposing it stops what still runs.</remarks>
+internal sealed class ChatRun : IAsyncDisposable
+{
+    private readonly CancellationTokenSource _stop;
+    private readonly Channel<ChoiceDelta> _deltas = Channel.CreateUnbounded<ChoiceDelta>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ChoiceText[] _choices;
+    private readonly Task _all;
+
+    /// <summary>Hands every choice to the engine.</summary>
+    /// <param name="model">Whose engine and tokenizer to use.</param>
+    /// <param name="request">For stop texts and log-probabilities.</param>
+    /// <param name="plan">An engine request for each choice.</param>
+    /// <param name="cancellationToken">The caller went away, or the server's time to drain is over.</param>
+    public ChatRun(ServedModel model, ChatCompletionRequest request, GenerationRequest[] plan, CancellationToken cancellationToken)
+    {
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        PromptTokens = plan[0].PromptIds.Count;
+        _choices = [.. plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs))];
+        _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(model.Engine, item, _choices[i])));
+        _ = _all.ContinueWith(static (_, writer) => ((ChannelWriter<ChoiceDelta>)writer!).TryComplete(), _deltas.Writer, TaskScheduler.Default);
+    }
+
+    public int PromptTokens { get; }
+
+    public int CompletionTokens => _choices.Sum(choice => choice.Tokens);
+
+    /// <summary>Ends when every choice has its finish reason; throws what the engine threw.</summary>
+    public ChannelReader<ChoiceDelta> Deltas => _deltas.Reader;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _all;
+        _stop.Dispose();
+    }
+
+    private async Task PumpAsync(ITextEngine engine, GenerationRequest request, ChoiceText choice)
+    {
+        try
+        {
+            await foreach (var token in engine.GenerateAsync(request, _stop.Token))
+            {
+                var delta = choice.Push(token);
+                if (!delta.IsEmpty)
+                {
+                    _deltas.Writer.TryWrite(delta);
+                }
+                if (delta.FinishReason is not null)
+                {
+                    return;
+                }
+            }
+            _stop.Token.ThrowIfCancellationRequested();
+            throw new InvalidOperationException("The engine ended a sequence without a reason.");
+        }
+        catch (Exception exception)
+        {
+            // The request fails as a whole: the reader gets the first failure, and the other choices stop.
+            _deltas.Writer.TryComplete(exception);
+            await _stop.CancelAsync();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+using TrainServe.Server;
+
+try
+{
+    await using var app = ServerHost.Build(args);
+    await app.RunAsync();
+    return 0;
+}
+catch (Exception exception) when (exception is InvalidDataException or IOException or FormatException)
+{
+    // Wrong settings, or an address that is taken: the operator needs the sentence, not the stack.
+    foreach (string line in exception.Message.Split(Environment.NewLine))
+    {
+        Console.Error.WriteLine($"error: {line}");
+    }
+    return 1;
+}

@@ -1,0 +1,104 @@
+using Microsoft.AspNetCore.HostFiltering;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging.Console;
+using Scalar.AspNetCore;
+using TrainServe.Server.Catalogue;
+using TrainServe.Server.Contracts;
+using TrainServe.Server.Documentation;
+using TrainServe.Server.Endpoints;
+using TrainServe.Server.Http;
+using TrainServe.Server.Lifecycle;
+
+namespace TrainServe.Server;
+
+/// <summary>Puts the server together.</summary>
+internal static class ServerHost
+{
+    private const string DefaultUrl = "http://127.0.0.1:8080";
+
+    /// <param name="args">The command line.</param>
+    /// <param name="configure">A test's changes to the services.</param>
+    /// <exception cref="InvalidDataException">Settings are wrong; the message has a line for each.</exception>
+    public static WebApplication Build(string[] args, Action<IServiceCollection>? configure = null)
+    {
+        CommandLine.Check(args);
+        // Settings lie beside the program, wherever it is started from.
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.AddCommandLine(args, ServerOptions.Switches);
+        var options = ServerOptions.Read(builder.Configuration);
+        UseLoopbackByDefault(builder);
+        UseStructuredLogs(builder);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            // Kestrel's own refusals have no body: RequestBody and RequestFraming count first, and answer in our words.
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MaxRequestLineSize = 8 * RequestFraming.MostLineBytes;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 8 * RequestFraming.MostHeaderBytes;
+            kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(RefusalBodies.Use));
+            kestrel.Limits.MaxRequestHeaderCount = 8 * RequestFraming.MostHeaders;
+        });
+        AddServices(builder.Services, options);
+        configure?.Invoke(builder.Services);
+        var app = builder.Build();
+        app.UseMiddleware<RequestFraming>();
+        MapRoutes(app);
+        return app;
+    }
+
+    private static void AddServices(IServiceCollection services, ServerOptions options)
+    {
+        services.AddSingleton(options);
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddSingleton<ModelCatalogue>();
+        services.AddSingleton<ModelLoader>();
+        services.AddSingleton<LoadModel>(provider => provider.GetRequiredService<ModelLoader>().LoadAsync);
+        services.AddHostedService<CatalogueService>();
+        services.AddSingleton<DrainState>();
+        services.AddHostedService(provider => provider.GetRequiredService<DrainState>());
+        services.AddSingleton<ServerHealth>();
+        services.AddSingleton<ChatCompletionsEndpoints>();
+        services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
+        services.AddExceptionHandler<ApiExceptionHandler>();
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
+        services.Configure<HostFilteringOptions>(filter =>
+        {
+            filter.AllowedHosts = [.. options.AllowedHosts];
+            filter.IncludeFailureMessage = false;
+        });
+        services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, WireJson.Wire));
+        services.AddOpenApi(ApiDocument.Configure);
+    }
+
+    private static void MapRoutes(WebApplication app)
+    {
+        ChatCompletionsEndpoints.Map(app);
+        ModelsEndpoints.Map(app);
+        HealthEndpoints.Map(app);
+        app.MapOpenApi("/openapi/v1.json");
+        app.MapScalarApiReference("/scalar");
+    }
+
+    // The slim builder chose the other format; "simple" in Logging:Console:FormatterName brings it back.
+    private static void UseStructuredLogs(WebApplicationBuilder builder)
+    {
+        string format = builder.Configuration["Logging:Console:FormatterName"] ?? ConsoleFormatterNames.Json;
+        builder.Logging.ClearProviders().AddConsole(console => console.FormatterName = format);
+        // ApiExceptionHandler reports what it answers, and Kestrel what breaks a stream: once is enough.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.Diagnostics.ExceptionHandlerMiddleware", LogLevel.None);
+        // Program says why the host did not start.
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical);
+    }
+
+    // Whoever wants to be reached from elsewhere has to say so.
+    private static void UseLoopbackByDefault(WebApplicationBuilder builder)
+    {
+        var configuration = builder.Configuration;
+        bool chosen = new[] { "urls", "http_ports", "https_ports" }.Any(key => !string.IsNullOrEmpty(configuration[key]))
+            || configuration.GetSection("Kestrel:Endpoints").GetChildren().Any();
+        if (!chosen)
+        {
+            builder.WebHost.UseUrls(DefaultUrl);
+        }
+    }
+}

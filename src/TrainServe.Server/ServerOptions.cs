@@ -1,0 +1,86 @@
+using System.Text.Json;
+
+namespace TrainServe.Server;
+
+/// <summary>Settings of the server: section <c>TrainServe</c> of appsettings.json, variables <c>TrainServe__Name</c>, or <c>--name value</c>.</summary>
+internal sealed record ServerOptions
+{
+    public const string Section = "TrainServe";
+
+    /// <summary>A directory of model directories, or one model directory. Relative to the working directory.</summary>
+    public string Models { get; init; } = "models";
+
+    /// <summary>auto (int8 before fp32 before int4, of what is there), fp32, int8 or int4.</summary>
+    public string Precision { get; init; } = "auto";
+
+    /// <summary>Sequences that are computed together, for each model.</summary>
+    public int Slots { get; init; } = 8;
+
+    /// <summary>Tokens of prompt and answer together; 0 for what the model was trained for.</summary>
+    public int ContextLength { get; init; }
+
+    /// <summary>Prompt tokens that are computed in one step.</summary>
+    public int PrefillChunk { get; init; } = 64;
+
+    /// <summary>Threads for each model; 0 for one a core.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Sequences that may wait for a slot; more are refused with 503.</summary>
+    public int MaxQueuedRequests { get; init; } = 256;
+
+    /// <summary>Prompt tokens that may wait for a slot.</summary>
+    public int MaxQueuedPromptTokens { get; init; } = 1 << 18;
+
+    public int MaxBodyBytes { get; init; } = 4 << 20;
+    public int MaxMessages { get; init; } = 2048;
+
+    /// <summary>Names by which clients may address this server (the Host header, without port); <c>*</c> for any.</summary>
+    public IReadOnlyList<string> AllowedHosts { get; init; } = ["localhost", "127.0.0.1", "[::1]"];
+
+    /// <summary>How long a stream is silent before it sends a comment.</summary>
+    public TimeSpan PingInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>After SIGTERM, how long the server is not ready but still accepts, so that a load balancer can notice.</summary>
+    public TimeSpan DrainDelay { get; init; } = TimeSpan.Zero;
+
+    /// <summary>After that, how long answers in flight may take.</summary>
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>With work at hand and no token for this long the server reports that it is not alive.</summary>
+    public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <exception cref="InvalidDataException">Settings are wrong; the message has a line for each.</exception>
+    public static ServerOptions Read(IConfiguration configuration)
+    {
+        var settings = new SettingReader(configuration.GetSection(Section));
+        var defaults = new ServerOptions();
+        var options = new ServerOptions
+        {
+            Models = settings.Text(nameof(Models), defaults.Models),
+            Precision = settings.OneOf(nameof(Precision), defaults.Precision, "auto", "fp32", "int8", "int4"),
+            Slots = settings.Whole(nameof(Slots), defaults.Slots, 1, 1024),
+            ContextLength = settings.Whole(nameof(ContextLength), defaults.ContextLength, 0, 1 << 24),
+            PrefillChunk = settings.Whole(nameof(PrefillChunk), defaults.PrefillChunk, 2, 1 << 16),
+            Threads = settings.Whole(nameof(Threads), defaults.Threads, 0, 1024),
+            MaxQueuedRequests = settings.Whole(nameof(MaxQueuedRequests), defaults.MaxQueuedRequests, 1, 1 << 20),
+            MaxQueuedPromptTokens = settings.Whole(nameof(MaxQueuedPromptTokens), defaults.MaxQueuedPromptTokens, 1, 1 << 30),
+            MaxBodyBytes = settings.Whole(nameof(MaxBodyBytes), defaults.MaxBodyBytes, 1024, 1 << 30),
+            MaxMessages = settings.Whole(nameof(MaxMessages), defaults.MaxMessages, 1, 1 << 20),
+            AllowedHosts = settings.Texts(nameof(AllowedHosts), defaults.AllowedHosts),
+            PingInterval = settings.Seconds("PingSeconds", defaults.PingInterval, 0.1, 3600),
+            DrainDelay = settings.Seconds("DrainDelaySeconds", defaults.DrainDelay, 0, 3600),
+            DrainTimeout = settings.Seconds("DrainSeconds", defaults.DrainTimeout, 0, 86400),
+            StallTimeout = settings.Seconds("StallSeconds", defaults.StallTimeout, 1, 86400),
+        };
+        settings.ThrowIfWrong();
+        return options;
+    }
+
+    /// <summary>The command line's short names: <c>--max-body-bytes</c> is <c>TrainServe:MaxBodyBytes</c>.</summary>
+    public static IDictionary<string, string> Switches { get; } = new[]
+    {
+        nameof(Models), nameof(Precision), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
+        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts),
+        "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
+    }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);
+}

@@ -1,0 +1,80 @@
+using System.Globalization;
+
+namespace TrainServe.Server;
+
+/// <summary>Reads settings and gathers every error, so that an operator sees all of them at once.</summary>
+internal sealed class SettingReader(IConfigurationSection section)
+{
+    private readonly List<string> _errors = [];
+    private readonly HashSet<string> _known = new(StringComparer.OrdinalIgnoreCase);
+
+    public string Text(string name, string fallback) => Value(name) ?? fallback;
+
+    public string OneOf(string name, string fallback, params ReadOnlySpan<string> values)
+    {
+        string value = Value(name) ?? fallback;
+        if (!values.Contains(value))
+        {
+            _errors.Add($"{section.Key}:{name} is '{value}'; it must be one of {string.Join(", ", values!)}.");
+        }
+        return value;
+    }
+
+    public int Whole(string name, int fallback, int least, int most)
+    {
+        if (Value(name) is not { } text)
+        {
+            return fallback;
+        }
+        if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least && value <= most)
+        {
+            return value;
+        }
+        _errors.Add($"{section.Key}:{name} is '{text}'; it must be a whole number from {least} to {most}.");
+        return fallback;
+    }
+
+    /// <summary>A duration given in seconds.</summary>
+    public TimeSpan Seconds(string name, TimeSpan fallback, double least, double most)
+    {
+        if (Value(name) is not { } text)
+        {
+            return fallback;
+        }
+        if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= least && value <= most)
+        {
+            return TimeSpan.FromSeconds(value);
+        }
+        _errors.Add(string.Create(CultureInfo.InvariantCulture, $"{section.Key}:{name} is '{text}'; it must be a number of seconds from {least} to {most}."));
+        return fallback;
+    }
+
+    /// <summary>Texts separated by semicolons, or a JSON array.</summary>
+    public IReadOnlyList<string> Texts(string name, IReadOnlyList<string> fallback)
+    {
+        _known.Add(name);
+        var setting = section.GetSection(name);
+        string[] values = setting.Value?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            ?? [.. setting.GetChildren().Select(child => child.Value ?? "")];
+        return values.Length > 0 ? values : fallback;
+    }
+
+    /// <exception cref="InvalidDataException">A setting was wrong or is unknown; the message has a line for each.</exception>
+    public void ThrowIfWrong()
+    {
+        foreach (var child in section.GetChildren().Where(child => !_known.Contains(child.Key)))
+        {
+            _errors.Add($"{section.Key}:{child.Key} is not a setting; there are {string.Join(", ", _known.Order(StringComparer.Ordinal))}.");
+        }
+        if (_errors.Count > 0)
+        {
+            throw new InvalidDataException(string.Join(Environment.NewLine, _errors));
+        }
+    }
+
+    private string? Value(string name)
+    {
+        _known.Add(name);
+        return section[name];
+    }
+}

@@ -1,0 +1,82 @@
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Packaging.Import;
+using TrainServe.Core.Random;
+using TrainServe.Core.Tokenization;
+using TrainServe.Export;
+using TrainServe.TestSupport;
+
+namespace TrainServe.EndToEnd.Tests;
+
+/// <summary>Makes model directories that a server takes.</summary>
+internal static class ModelDirectory
+{
+    /// <summary>Random weights of a small shape: it says nonsense, fast.</summary>
+    public static ModelPackage Tiny(string directory, int contextLength = 2048, ulong seed = 1)
+    {
+        var config = TinyModels.Config(vocabSize: TinyTokenizer.VocabSize, hiddenSize: 32, intermediateSize: 48, heads: 2, keyValueHeads: 1, maxPositions: contextLength);
+        using (var writer = new ModelPackageWriter(directory, TimeProvider.System))
+        {
+            var tokenizer = TinyTokenizer.Write(writer.Staging);
+            config = config with { EosTokenId = [tokenizer.Special.EosId], BosTokenId = tokenizer.Special.BosId, PadTokenId = tokenizer.Special.PadId };
+            config.Write(writer.PathOf(ModelPackage.ConfigFile));
+            SafeTensorsWriter.Write(writer.PathOf(ModelPackage.WeightsFile), [.. WeightNames.Expected(config).Select((weight, i) => Random(weight.Name, weight.Shape, seed, (ulong)i))]);
+            writer.Complete(new Lineage { Stage = "init", Seed = seed });
+        }
+        return Export(directory);
+    }
+
+    /// <summary>The 260K model of llama2.c, which tells children's stories.</summary>
+    public static ModelPackage Stories(string directory)
+    {
+        string weights = SharedData.File("models/stories260K/stories260K.bin"), tokenizer = SharedData.File("models/stories260K/tok512.bin");
+        Llama2cImporter.Import(weights, tokenizer, directory, TimeProvider.System);
+        return Export(directory);
+    }
+
+    /// <summary>Adds an fp32 export. Nothing is measured here, so the certificate only has the right form: that exports are right is proven elsewhere.</summary>
+    private static ModelPackage Export(string directory)
+    {
+        var package = ModelPackage.Open(directory);
+        string folder = Path.Combine(directory, ModelPackage.OnnxDirectory("fp32"));
+        using (var weights = package.OpenWeights())
+        {
+            OnnxExporter.Export(package.Config, weights, folder, ExportPrecision.Fp32);
+        }
+        var graph = ModelPackageWriter.Describe(directory, Path.Combine(folder, OnnxExporter.GraphFile));
+        var data = ModelPackageWriter.Describe(directory, Path.Combine(folder, OnnxExporter.DataFile));
+        var certificate = new ParityCertificate
+        {
+            Precision = "fp32",
+            Measured = DateTimeOffset.UtcNow,
+            WeightsSha256 = package.Manifest!.File(ModelPackage.WeightsFile)!.Sha256,
+            GraphSha256 = graph.Sha256,
+            DataSha256 = data.Sha256,
+            Tolerance = 1,
+            Positions = 1,
+            TeacherForcedError = 0,
+            ChunkedError = 0,
+            TokenByTokenError = 0,
+            BatchedError = 0,
+            GreedyPrompts = 1,
+            GreedyTokens = 1,
+            GreedyEqual = 1,
+            GreedyNearTies = 0,
+            Runtimes = "none",
+        };
+        (package.Manifest with { Files = [.. package.Manifest.Files, graph, data], Certificates = [certificate] }).Write(package.ManifestPath);
+        return ModelPackage.OpenVerified(directory);
+    }
+
+    private static SafeTensor Random(string name, long[] shape, ulong seed, ulong stream)
+    {
+        var random = new PhiloxRandom(seed, stream);
+        bool norm = shape.Length == 1;
+        float[] values = new float[shape.Aggregate(1L, (product, size) => product * size)];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = norm ? 1 : (float)random.NextGaussian() * 0.3f;
+        }
+        return SafeTensor.Singles(name, shape, values);
+    }
+}
