@@ -12,14 +12,27 @@ internal sealed class ExportedModel : IDisposable
 {
     private readonly TemporaryDirectory _directory = new();
 
-    public ExportedModel(ModelConfig config, ulong seed = 1)
+    /// <param name="config">Its shape.</param>
+    /// <param name="seed">Of its weights.</param>
+    /// <param name="spoil">May change the embedding before it is stored.</param>
+    public ExportedModel(ModelConfig config, ulong seed = 1, Action<float[]>? spoil = null)
     {
         Config = config;
         config.Write(_directory.PathOf(ModelPackage.ConfigFile));
-        RandomWeights.Write(_directory.PathOf(ModelPackage.WeightsFile), config, seed);
+        RandomWeights.Write(_directory.PathOf(ModelPackage.WeightsFile), config, seed, (name, values) => (name == WeightNames.Embedding ? spoil : null)?.Invoke(values));
         using var weights = SafeTensorsReader.Open(_directory.PathOf(ModelPackage.WeightsFile));
         Reference = new ReferenceTransformer(config, weights);
         OnnxExporter.Export(config, weights, _directory.PathOf("onnx", "fp32"), ExportPrecision.Fp32);
+    }
+
+    /// <summary>A model directory that lies elsewhere, exported into a directory of its own.</summary>
+    public ExportedModel(ModelPackage package)
+    {
+        Config = package.Config;
+        Config.Write(_directory.PathOf(ModelPackage.ConfigFile));
+        using var weights = package.OpenWeights();
+        Reference = new ReferenceTransformer(Config, weights);
+        OnnxExporter.Export(Config, weights, _directory.PathOf("onnx", "fp32"), ExportPrecision.Fp32);
     }
 
     public ModelConfig Config { get; }

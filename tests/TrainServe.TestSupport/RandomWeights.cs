@@ -8,10 +8,19 @@ namespace TrainServe.TestSupport;
 public static class RandomWeights
 {
     /// <summary>Writes <c>model.safetensors</c> for a shape.</summary>
-    public static void Write(string path, ModelConfig config, ulong seed = 1)
+    /// <param name="path">The file to write.</param>
+    /// <param name="config">The shape.</param>
+    /// <param name="seed">The same seed draws the same weights.</param>
+    /// <param name="change">May change each weight, given its name, before it is written.</param>
+    public static void Write(string path, ModelConfig config, ulong seed = 1, Action<string, float[]>? change = null)
     {
         var random = new PhiloxRandom(seed);
-        SafeTensorsWriter.Write(path, [.. WeightNames.Expected(config).Select(weight => SafeTensor.Singles(weight.Name, weight.Shape, Draw(random, weight.Shape)))]);
+        SafeTensorsWriter.Write(path, [.. WeightNames.Expected(config).Select(weight =>
+        {
+            float[] values = Draw(random, weight.Shape);
+            change?.Invoke(weight.Name, values);
+            return SafeTensor.Singles(weight.Name, weight.Shape, values);
+        })]);
     }
 
     // Matrices keep the size of what they multiply; norms lie around 1.
