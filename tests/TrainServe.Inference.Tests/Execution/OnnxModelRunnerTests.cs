@@ -148,6 +148,24 @@ public sealed class OnnxModelRunnerTests
     }
 
     [Fact]
+    public void A_decode_step_allocates_nothing_once_its_shape_was_used()
+    {
+        using var model = new ExportedModel(TinyModels.Config());
+        using var runner = model.OpenRunner(slots: 3);
+        int[] ids = [1, 2, 3], lengths = [4, 4, 4];
+        runner.Decode(ids, lengths);
+        runner.Decode(ids, lengths);
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int step = 0; step < 20; step++)
+        {
+            runner.Decode(ids, lengths);
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [Fact]
     public void A_token_outside_the_vocabulary_is_refused()
     {
         using var model = new ExportedModel(TinyModels.Config());
