@@ -45,11 +45,15 @@ public static class ExitCodes
 
     private static async Task<int> ReportAsync(Exception error, int code)
     {
-        await Console.Error.WriteLineAsync($"error: {error.Message}");
+        await Console.Error.WriteLineAsync($"error: {Sentence(error)}");
         if (Environment.GetEnvironmentVariable("TRAINSERVE_DEBUG") == "1")
         {
             await Console.Error.WriteLineAsync(error.ToString());
         }
         return code;
     }
+
+    // The framework adds the parameter's name, which says nothing to the user.
+    private static string Sentence(Exception error) =>
+        error is ArgumentException { ParamName: { } name } ? error.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : error.Message;
 }

@@ -12,6 +12,8 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     InitCommand.Create(),
     TokenizerTrainCommand.Create(),
     ExportCommand.Create(),
+    GenerateCommand.Create(),
+    ChatCommand.Create(),
     InspectCommand.Create(),
 };
 return await ExitCodes.RunAsync(root, args);
