@@ -36,7 +36,7 @@ public static class DocumentReader
     public static IEnumerable<Document> Read(string path, BadRecords bad, DocumentSeparation separation = DocumentSeparation.Marker)
     {
         var documents = DataFiles.KindOf(path) == ".txt" ? ReadText(path, separation) : ReadRecords(path, bad);
-        return RecordFormat.RequireSome(documents.Where(document => !string.IsNullOrWhiteSpace(document.Text)), path, bad);
+        return RecordFormat.RequireSome(documents.Where(document => !string.IsNullOrWhiteSpace(document.Text)), path, bad, "text");
     }
 
     private static IEnumerable<Document> ReadRecords(string path, BadRecords bad) => RecordFormat.Read(path, Formats, bad).Select(record => new Document(record.Value, record.Origin));

@@ -26,7 +26,7 @@ internal static class RecordFormat
     }
 
     /// <summary>Passes values on, and refuses a file that has none.</summary>
-    public static IEnumerable<T> RequireSome<T>(IEnumerable<T> values, string path, BadRecords bad)
+    public static IEnumerable<T> RequireSome<T>(IEnumerable<T> values, string path, BadRecords bad, string what = "record")
     {
         bool isEmpty = true;
         foreach (var value in values)
@@ -37,7 +37,7 @@ internal static class RecordFormat
         }
         if (isEmpty)
         {
-            throw new InvalidDataException(bad.First.Count == 0 ? $"{path} holds no records." : $"{path} holds no record that can be used; the first fault is {bad.First[^1]}.");
+            throw new InvalidDataException(bad.First.Count == 0 ? $"{path} holds no {what}." : $"{path} holds no {what} that can be used; the last fault seen is {bad.First[^1]}.");
         }
     }
 

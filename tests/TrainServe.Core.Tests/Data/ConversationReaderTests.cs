@@ -121,7 +121,7 @@ public sealed class ConversationReaderTests : IDisposable
         Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("a.jsonl", ""), BadRecords.Strict()).Count()).Message);
         Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("b.jsonl", "\n\n"), BadRecords.Strict()).Count()).Message);
         Assert.Contains("is empty", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("c.json", ""), BadRecords.Strict()).Count()).Message);
-        Assert.Contains("holds no records", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("d.json", "[]"), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("holds no record.", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("d.json", "[]"), BadRecords.Strict()).Count()).Message);
         Assert.Contains("no record that can be used", Assert.Throws<InvalidDataException>(() => ConversationReader.Read(Write("e.jsonl", "{\n"), BadRecords.Lenient()).Count()).Message);
         Assert.Throws<FileNotFoundException>(() => ConversationReader.Read(_directory.PathOf("none.jsonl"), BadRecords.Strict()).Count());
     }

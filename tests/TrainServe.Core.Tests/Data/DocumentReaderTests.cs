@@ -33,7 +33,7 @@ public sealed class DocumentReaderTests : IDisposable
     }
 
     [Fact]
-    public void A_file_without_markers_is_read_byte_for_byte() => Tokenization.Texts.Any.Where(text => !string.IsNullOrWhiteSpace(text) && text[0] != '\uFEFF').Sample(text =>
+    public void A_file_without_markers_is_read_byte_for_byte() => Tokenization.Texts.Any.Where(text => !string.IsNullOrWhiteSpace(text) && text[0] != '\uFEFF' && !text.Contains("<|endoftext|>")).Sample(text =>
         Assert.Equal(text, Assert.Single(DocumentReader.Read(Write("text.txt", text), BadRecords.Strict())).Text), iter: 200, threads: 1);
 
     [Fact]
@@ -64,7 +64,7 @@ public sealed class DocumentReaderTests : IDisposable
     public void A_file_without_text_and_a_directory_without_files_are_refused()
     {
         Assert.Contains(".jsonl", Assert.Throws<InvalidDataException>(() => DocumentReader.Read([_directory.FullName], BadRecords.Strict()).Count()).Message);
-        Assert.Contains("holds no records", Assert.Throws<InvalidDataException>(() => DocumentReader.Read(Write("a.txt", " \n"), BadRecords.Strict()).Count()).Message);
+        Assert.Contains("holds no text", Assert.Throws<InvalidDataException>(() => DocumentReader.Read(Write("a.txt", " \n"), BadRecords.Strict()).Count()).Message);
         Assert.Contains("does not say what it holds", Assert.Throws<InvalidDataException>(() => DocumentReader.Read(Write("a.bin", "x"), BadRecords.Strict()).Count()).Message);
         Assert.Throws<FileNotFoundException>(() => DocumentReader.Read(["nowhere.txt"], BadRecords.Strict()).Count());
     }

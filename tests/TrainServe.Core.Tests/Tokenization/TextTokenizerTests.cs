@@ -30,6 +30,25 @@ public class TextTokenizerTests
         text => Assert.Equal(Encoding.UTF8.GetBytes(text), SmallTokenizers.Ours.Encode(text).SelectMany(id => SmallTokenizers.Ours.TokenBytes(id).ToArray())), iter: 500);
 
     [Fact]
+    public void Every_byte_sequence_has_tokens_that_give_it_back()
+    {
+        Gen.Byte.Array[0, 100].Sample(bytes =>
+            Assert.Equal(bytes, bytes.SelectMany(value => SmallTokenizers.Ours.TokenBytes(value).ToArray())), iter: 200);
+        int firstByte = SmallTokenizers.SentencePiece.Special.TryGetId("</s>")!.Value + 1;
+        Assert.All(Enumerable.Range(0, 256), value => Assert.Equal([(byte)value], SmallTokenizers.SentencePiece.TokenBytes(firstByte + value).ToArray()));
+    }
+
+    [Fact]
+    public void A_sentencepiece_tokenizer_takes_the_space_away_that_it_wrote_before_the_first_word()
+    {
+        var tokenizer = SmallTokenizers.SentencePiece;
+        Assert.Equal(tokenizer.Encode("the")[0], tokenizer.Encode("a the")[^1]);
+        Assert.Equal("the", tokenizer.Decode(tokenizer.Encode("the")));
+        Assert.Equal(" the", tokenizer.Decode(tokenizer.Encode("the"), atStart: false));
+        Assert.Equal("  the", tokenizer.Decode(tokenizer.Encode("  the")));
+    }
+
+    [Fact]
     public void A_lone_surrogate_becomes_the_replacement_character()
     {
         Assert.Equal("a\uFFFDb", SmallTokenizers.Ours.Decode(SmallTokenizers.Ours.Encode("a\uD800b")));
@@ -81,6 +100,7 @@ public class TextTokenizerTests
         foreach (string text in new[] { new string(' ', 300_000), new string('a', 300_000), string.Concat(Enumerable.Repeat("the", 100_000)) })
         {
             Assert.Equal(text, SmallTokenizers.Ours.Decode(SmallTokenizers.Ours.Encode(text)));
+            Assert.Equal(text, SmallTokenizers.SentencePiece.Decode(SmallTokenizers.SentencePiece.Encode(text)));
         }
     }
 }
