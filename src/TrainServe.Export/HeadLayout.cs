@@ -16,7 +16,7 @@ internal sealed class HeadLayout(ModelConfig config)
     /// <summary>P.</summary>
     public int Size { get; } = (config.HeadDim + Multiple - 1) / Multiple * Multiple;
 
-    /// <summary>Widens the rows of a projection [heads*D, C] to [heads*P, C].</summary>
+    /// <summary>Widens a matrix with a row for each value of each head, [heads*D, C], to [heads*P, C].</summary>
     public float[] WidenRows(ReadOnlySpan<float> weight, int heads, int width)
     {
         var result = new float[heads * Size * width];
@@ -29,9 +29,6 @@ internal sealed class HeadLayout(ModelConfig config)
         }
         return result;
     }
-
-    /// <summary>Widens the columns of the output projection, given as [H*D, C] after transposition, likewise to [H*P, C].</summary>
-    public float[] WidenOutput(ReadOnlySpan<float> transposed, int heads, int width) => WidenRows(transposed, heads, width);
 
     /// <summary>cos and sin of the rotation's angles, each [M, P/2], computed in double precision.</summary>
     public (float[] Cos, float[] Sin) RotaryTables(int positions)

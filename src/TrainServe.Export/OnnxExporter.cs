@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text.Json;
 using Google.Protobuf;
 using TrainServe.Core;
 using TrainServe.Core.IO;
@@ -18,10 +20,14 @@ public static class OnnxExporter
     /// <param name="weights">Its weights, under Hugging Face's names.</param>
     /// <param name="directory">Where to write <see cref="GraphFile"/> and <see cref="DataFile"/>; made if it is missing.</param>
     /// <param name="precision">How to store the weights.</param>
-    /// <exception cref="InvalidDataException">A weight is missing or of another shape.</exception>
+    /// <exception cref="InvalidDataException">A weight is missing or of another shape, or the model is no language model.</exception>
     /// <exception cref="IOException">The disk is full or failed.</exception>
     public static void Export(ModelConfig config, SafeTensorsReader weights, string directory, ExportPrecision precision)
     {
+        if (config.IsRewardModel)
+        {
+            throw new InvalidDataException($"{weights.Path} holds a {ModelConfig.RewardModel}; the graph that this exporter builds is a {ModelConfig.CausalLanguageModel}.");
+        }
         weights.RequireWeightsOf(config);
         Directory.CreateDirectory(directory);
         string dataPath = Path.Combine(directory, DataFile);
@@ -35,6 +41,7 @@ public static class OnnxExporter
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 21 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "com.microsoft", Version = 1 });
         model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.precision", precision.Name));
+        model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.config_sha256", Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(config, JsonFile.SnakeCase)))));
         model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.weights_sha256", FileHash.OfFile(weights.Path)));
         DurableFile.Write(Path.Combine(directory, GraphFile), model.ToByteArray());
     }

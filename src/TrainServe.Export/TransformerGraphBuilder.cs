@@ -95,7 +95,7 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
             ]);
         // The stored projection is [C, H*D]; its transpose has a row for each value of a head.
         float[] transposed = Transpose(weights.ReadSingles(WeightNames.AttentionOutput(layer)), width, heads * config.HeadDim);
-        return MatMul($"layer.{layer}.o_proj", $"{stem}.out", _heads.WidenOutput(transposed, heads, width), heads * _heads.Size, width);
+        return MatMul($"layer.{layer}.o_proj", $"{stem}.out", _heads.WidenRows(transposed, heads, width), heads * _heads.Size, width);
     }
 
     private string FeedForward(int layer, string normed)
@@ -128,14 +128,22 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
     private string MatMul(string name, string input, float[] weight, int rows, int columns) =>
         Node("MatMul", name, [input, Initializer($"{name}.weight", [rows, columns], weight)]);
 
+    // Square by square, so that both sides stay in the processor's cache.
     private static float[] Transpose(ReadOnlySpan<float> matrix, int rows, int columns)
     {
+        const int Side = 32;
         var result = new float[matrix.Length];
-        for (int row = 0; row < rows; row++)
+        for (int top = 0; top < rows; top += Side)
         {
-            for (int column = 0; column < columns; column++)
+            for (int left = 0; left < columns; left += Side)
             {
-                result[column * rows + row] = matrix[row * columns + column];
+                for (int row = top; row < Math.Min(top + Side, rows); row++)
+                {
+                    for (int column = left; column < Math.Min(left + Side, columns); column++)
+                    {
+                        result[column * rows + row] = matrix[row * columns + column];
+                    }
+                }
             }
         }
         return result;
