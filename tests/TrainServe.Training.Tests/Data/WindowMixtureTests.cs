@@ -1,18 +1,12 @@
-using TrainServe.TestSupport;
 using TrainServe.Training.Data;
 
 namespace TrainServe.Training.Tests.Data;
 
 public sealed class WindowMixtureTests : IDisposable
 {
-    private readonly TemporaryDirectory _directory = new();
-    private readonly List<TokenStream> _streams = [];
+    private readonly List<CountingStream> _streams = [];
 
-    public void Dispose()
-    {
-        _streams.ForEach(stream => stream.Dispose());
-        _directory.Dispose();
-    }
+    public void Dispose() => _streams.ForEach(stream => stream.Dispose());
 
     [Fact]
     public void A_target_is_the_token_after_its_input()
@@ -101,22 +95,13 @@ public sealed class WindowMixtureTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => prefetcher.Take());
     }
 
-    // A stream of n tokens that count up from 0.
     private WindowMixture Mixture((string Name, int Tokens, double Weight)[] sources, int columns)
     {
         var windows = new List<WindowSource>();
         foreach (var (name, tokens, _) in sources)
         {
-            string path = _directory.PathOf($"{name}-{_streams.Count}.tokens");
-            using (var writer = new TokenShardWriter(path, 4, new string('0', 64)))
-            {
-                writer.BeginDocument();
-                writer.Write([.. Enumerable.Range(0, tokens)]);
-                writer.Complete();
-            }
-            var stream = new TokenStream([TokenShard.Open(path)]);
-            _streams.Add(stream);
-            windows.Add(new WindowSource(name, stream, columns, seed: 5, windows.Count));
+            _streams.Add(CountingStream.Create(tokens));
+            windows.Add(new WindowSource(name, _streams[^1].Tokens, columns, seed: 5, windows.Count));
         }
         return new WindowMixture(windows, [.. sources.Select(source => source.Weight)], columns);
     }

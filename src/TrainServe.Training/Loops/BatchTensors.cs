@@ -1,0 +1,26 @@
+using TrainServe.Model;
+using TrainServe.Training.Data;
+using static TorchSharp.torch;
+
+namespace TrainServe.Training.Loops;
+
+// B rows, T time, V vocabulary.
+
+/// <summary>A batch on the device, and its loss.</summary>
+internal static class BatchTensors
+{
+    /// <summary>The sum of the losses of all tokens to be learned, in nats; a scalar, owned by the caller.</summary>
+    /// <remarks>Texts that share a row do not attend to each other. Rotary positions are relative, so that they need not begin anew.</remarks>
+    public static Tensor LossSum(Transformer model, TokenBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        var inputsBT = Ids(batch.Inputs, batch, model.Device);
+        var targetsBT = Ids(batch.Targets, batch, model.Device);
+        var mask = batch.Segments is { } segments ? AttentionMask.Documents(Ids(segments, batch, model.Device)) : null;
+        var logitsBTV = model.Head(model.Hidden(inputsBT, mask: mask));
+        var (sum, _) = CrossEntropy.Sum(logitsBTV, targetsBT);
+        return sum.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Ids(int[] values, TokenBatch batch, Device device) => tensor(values, [batch.Rows, batch.Columns], ScalarType.Int64, device);
+}

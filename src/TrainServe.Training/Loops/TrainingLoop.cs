@@ -1,0 +1,295 @@
+using System.Globalization;
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Random;
+using TrainServe.Model;
+using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Data;
+using TrainServe.Training.Metrics;
+using TrainServe.Training.Optimization;
+using TrainServe.Training.Recipes;
+
+namespace TrainServe.Training.Loops;
+
+/// <summary>What a loop runs on.</summary>
+public sealed record TrainingSetup
+{
+    /// <summary>With its first weights; on the CPU.</summary>
+    public required Transformer Model { get; init; }
+    public required IBatchSource Data { get; init; }
+
+    /// <summary>Empty when nothing is held out: then the last weights are the best.</summary>
+    public required IReadOnlyList<ValidationSource> Validation { get; init; }
+    public required ulong Seed { get; init; }
+    public required TrainingSection Training { get; init; }
+    public required OptimizerSection Optimizer { get; init; }
+    public required ValidationSection Measuring { get; init; }
+    public required CheckpointSection Saving { get; init; }
+    public required RunIdentity Identity { get; init; }
+
+    /// <summary>For checkpoints and metrics; the caller holds its <see cref="RunLock"/>.</summary>
+    public required string Directory { get; init; }
+    public required TimeProvider Time { get; init; }
+    public required ITrainingDisplay Display { get; init; }
+
+    /// <summary>Optimizer steps in all.</summary>
+    public long TotalSteps => Training.Steps ?? Math.Max(1, (long)Math.Ceiling(Training.Epochs!.Value * Data.RowsPerEpoch / Training.BatchRows));
+}
+
+/// <summary>Next-token training on fixed data: steps, measurements, checkpoints, the end. Pretraining and fine-tuning differ only in the rows.</summary>
+/// <remarks>Everything that decides a number is a function of recipe, data, seed and step, so that a run resumed from any checkpoint gives the weights of a run that was never stopped.</remarks>
+public sealed class TrainingLoop : IDisposable
+{
+    /// <summary>Files of a checkpoint.</summary>
+    public const string WeightsFile = "model.safetensors", MomentsFile = "optimizer.safetensors";
+
+    /// <summary>Directories of a run.</summary>
+    public const string CheckpointsDirectory = "checkpoints", BestDirectory = "best";
+    private readonly TrainingSetup _setup;
+    private readonly AdamW _optimizer;
+    private readonly TrainingStep _step;
+    private readonly LearningRateSchedule _schedule;
+    private readonly CheckpointStore _checkpoints, _best;
+    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, "torch float32");
+    private readonly HashSet<long> _damaged = [];
+    private TrainingState _state;
+    private long? _savedStep;
+    private long _savedAt, _sessionStart;
+    private double _secondsBefore;
+
+    public TrainingLoop(TrainingSetup setup)
+    {
+        _setup = setup;
+        _optimizer = new AdamW(setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), setup.Optimizer);
+        _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm);
+        _schedule = LearningRateSchedule.Of(setup.Optimizer, setup.TotalSteps);
+        _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, CheckpointsDirectory));
+        _best = new CheckpointStore(Path.Combine(setup.Directory, BestDirectory));
+        _state = new TrainingState { Cursor = setup.Data.Start };
+    }
+
+    /// <summary>Trains to the end, or until a stop is requested: then it saves, at most one step later.</summary>
+    /// <param name="resume">Whether to go on from the newest whole checkpoint.</param>
+    /// <param name="stop">The request.</param>
+    /// <exception cref="RecipeException">Recipe, data or tokenizer are not those of the checkpoint; the message names what changed.</exception>
+    /// <exception cref="InvalidDataException">No checkpoint is whole.</exception>
+    /// <exception cref="InvalidOperationException">The gradients were not finite for too many steps in a row.</exception>
+    /// <exception cref="IOException">A checkpoint could not be written.</exception>
+    public TrainingOutcome Run(bool resume, CancellationToken stop = default)
+    {
+        _checkpoints.RemoveUnfinished();
+        _best.RemoveUnfinished();
+        if (resume)
+        {
+            Restore();
+        }
+        (_sessionStart, _secondsBefore, _savedAt) = (_setup.Time.GetTimestamp(), _state.Seconds, _setup.Time.GetTimestamp());
+        using var metrics = new MetricsLog(_setup.Directory, _setup.Time, _state.Step);
+        int microRows = _setup.Training.MicroBatchRows ?? _setup.Training.BatchRows;
+        using var batches = new BatchPrefetcher(_setup.Data, _state.Cursor, microRows);
+        while (true)
+        {
+            if (IsMeasurementDue() && !TryMeasure(metrics, stop))
+            {
+                return Interrupted();
+            }
+            bool isDone = _state.Step >= _setup.TotalSteps;
+            if (isDone || _state.Best.ShouldStop(_setup.Measuring.Patience))
+            {
+                return Finish(isDone ? TrainingEnd.Completed : TrainingEnd.StoppedEarly);
+            }
+            if (stop.IsCancellationRequested)
+            {
+                return Interrupted();
+            }
+            if (IsCheckpointDue())
+            {
+                Save();
+            }
+            Advance(batches, metrics, _setup.Training.BatchRows / microRows);
+        }
+    }
+
+    public void Dispose() => _optimizer.Dispose();
+
+    private void Advance(BatchPrefetcher batches, MetricsLog metrics, int microBatches)
+    {
+        long started = _setup.Time.GetTimestamp();
+        var taken = new List<TokenBatch>(microBatches);
+        for (int i = 0; i < microBatches; i++)
+        {
+            taken.Add(batches.Take());
+        }
+        double waited = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
+        ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step)).NextUInt64();
+        var result = _step.Run(taken, learningRate, dropoutSeed);
+        _state = _state with
+        {
+            Step = _state.Step + 1,
+            Cursor = taken[^1].After,
+            Updates = _optimizer.Updates,
+            SkippedSteps = _state.SkippedSteps + (result.IsSkipped ? 1 : 0),
+            SkippedInARow = result.IsSkipped ? _state.SkippedInARow + 1 : 0,
+            LearnedTokens = _state.LearnedTokens + result.LearnedTokens,
+            TrainLoss = double.IsFinite(result.Loss) ? result.Loss : null,
+            Seconds = Seconds,
+        };
+        Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, waited);
+    }
+
+    private void Report(MetricsLog metrics, List<TokenBatch> taken, StepResult result, double learningRate, double seconds, double waited)
+    {
+        double tokensPerSecond = result.LearnedTokens / Math.Max(seconds, 1e-9);
+        var scalars = new Dictionary<string, double>(StringComparer.Ordinal)
+        {
+            ["loss"] = result.Loss,
+            ["learning_rate"] = learningRate,
+            ["gradient_norm"] = result.GradientNorm,
+            ["tokens"] = _state.LearnedTokens,
+            ["tokens_per_second"] = tokensPerSecond,
+            ["data_seconds"] = waited,
+            ["seconds"] = _state.Seconds,
+        };
+        metrics.Write("train", _state.Step, scalars);
+        double perStep = _state.Seconds / _state.Step;
+        var remaining = TimeSpan.FromSeconds(perStep * (_setup.TotalSteps - _state.Step));
+        _setup.Display.Step(new StepReport(_state.Step, _setup.TotalSteps, result.Loss, learningRate, result.GradientNorm, tokensPerSecond, remaining, result.IsSkipped));
+        if (!result.IsSkipped)
+        {
+            return;
+        }
+        string rows = TrainingStep.Origin(taken);
+        metrics.Write("skip", _state.Step, new Dictionary<string, double>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal) { ["rows"] = rows });
+        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"Step {_state.Step} was skipped: loss {result.Loss}, gradient norm {result.GradientNorm}, rows {rows}."));
+        if (_state.SkippedInARow >= _setup.Training.MaxSkippedSteps)
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"The gradients of {_state.SkippedInARow} steps in a row were not finite, the last at step {_state.Step} in the rows {rows}; lower optimizer.learning_rate, or go on from an older checkpoint."));
+        }
+    }
+
+    private bool IsMeasurementDue() => _setup.Validation.Count > 0 && _state.Step > 0 && _state.ValidatedStep != _state.Step
+        && (_state.Step % _setup.Measuring.EverySteps == 0 || _state.Step >= _setup.TotalSteps);
+
+    private bool TryMeasure(MetricsLog metrics, CancellationToken stop)
+    {
+        ValidationResult result;
+        try
+        {
+            result = LossMeasurement.Run(_setup.Model, _setup.Validation, stop);
+        }
+        catch (OperationCanceledException)
+        {
+            // The state says that the measurement is still due: a resumed run makes it first.
+            return false;
+        }
+        var best = _state.Best.After(result.Loss, _state.Step);
+        bool isBest = best.BestStep == _state.Step && best.WithoutImprovement == 0;
+        if (isBest)
+        {
+            _best.Save(_state.Step, _setup.Identity, _environment, Weights(), new { loss = result.Loss });
+        }
+        _state = _state with { ValidatedStep = _state.Step, ValidationLosses = result.LossBySource, Best = best, Seconds = Seconds };
+        var scalars = result.LossBySource.ToDictionary(source => $"loss/{source.Key}", source => source.Value, StringComparer.Ordinal);
+        scalars["loss"] = result.Loss;
+        metrics.Write("validation", _state.Step, scalars);
+        _setup.Display.Validation(_state.Step, result, isBest);
+        return true;
+    }
+
+    private bool IsCheckpointDue()
+    {
+        if (_state.Step == 0 || _savedStep == _state.Step)
+        {
+            return false;
+        }
+        var saving = _setup.Saving;
+        return (saving.EverySteps > 0 && _state.Step % saving.EverySteps == 0)
+            || (saving.EverySeconds > 0 && _setup.Time.GetElapsedTime(_savedAt).TotalSeconds >= saving.EverySeconds);
+    }
+
+    private void Save()
+    {
+        if (_savedStep == _state.Step)
+        {
+            return;
+        }
+        var tensors = Weights();
+        tensors[MomentsFile] = _optimizer.Save();
+        _checkpoints.Save(_state.Step, _setup.Identity, _environment, tensors, _state);
+        (_savedStep, _savedAt) = (_state.Step, _setup.Time.GetTimestamp());
+        RemoveOld();
+    }
+
+    // Damaged checkpoints do not count among those that are kept, and go when a good one is newer. The best weights stay as long as a kept checkpoint
+    // could be resumed that knows no better ones.
+    private void RemoveOld()
+    {
+        _damaged.Remove(_state.Step);
+        var kept = _checkpoints.Steps.Where(step => step <= _state.Step && !_damaged.Contains(step)).Take(_setup.Saving.Keep).ToHashSet();
+        long oldest = kept.Min();
+        kept.UnionWith(_damaged.Where(step => step > _state.Step));
+        _checkpoints.RemoveExcept(kept);
+        var best = _best.Steps.Where(step => step >= oldest).Concat(_best.Steps.Where(step => step < oldest).Take(1)).ToHashSet();
+        best.Add(_state.Best.BestStep);
+        _best.RemoveExcept(best);
+    }
+
+    private TrainingOutcome Interrupted()
+    {
+        if (_state.Step > 0)
+        {
+            Save();
+        }
+        return new TrainingOutcome(TrainingEnd.Interrupted, _state);
+    }
+
+    private TrainingOutcome Finish(TrainingEnd end)
+    {
+        Save();
+        if (_state.Best.BestLoss is not null && _state.Best.BestStep != _state.Step)
+        {
+            using var weights = Checkpoint.OpenVerified(_best.DirectoryOf(_state.Best.BestStep)).OpenTensors(WeightsFile);
+            StateDictAdapter.Load(_setup.Model, weights);
+        }
+        return new TrainingOutcome(end, _state);
+    }
+
+    private void Restore()
+    {
+        var checkpoint = _checkpoints.LatestGood(_setup.Display.Note);
+        if (checkpoint is null)
+        {
+            if (_checkpoints.Steps.Count > 0)
+            {
+                throw new InvalidDataException($"None of the {_checkpoints.Steps.Count} checkpoints in {Path.Combine(_setup.Directory, CheckpointsDirectory)} is whole.");
+            }
+            _setup.Display.Note("There is no checkpoint yet, so training begins at the first step.");
+            return;
+        }
+        if (checkpoint.Manifest.Identity.Difference(_setup.Identity) is { } difference)
+        {
+            throw new RecipeException($"{checkpoint.Directory} cannot be continued: {difference}. Undo that, or choose another output directory.");
+        }
+        if (checkpoint.Manifest.Environment.Difference(_environment) is { } change)
+        {
+            _setup.Display.Note($"Warning: {change}. Training goes on, but its last bits will differ from a run that was never stopped.");
+        }
+        _state = checkpoint.ReadState<TrainingState>();
+        using (var weights = checkpoint.OpenTensors(WeightsFile))
+        {
+            StateDictAdapter.Load(_setup.Model, weights);
+        }
+        using (var moments = checkpoint.OpenTensors(MomentsFile))
+        {
+            _optimizer.Load(moments, _state.Updates);
+        }
+        _savedStep = _state.Step;
+        _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
+        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"Training goes on from step {_state.Step} of {_setup.TotalSteps}."));
+    }
+
+    private double Seconds => _secondsBefore + _setup.Time.GetElapsedTime(_sessionStart).TotalSeconds;
+
+    private Dictionary<string, IReadOnlyList<SafeTensor>> Weights() => new(StringComparer.Ordinal) { [WeightsFile] = StateDictAdapter.Save(_setup.Model) };
+}

@@ -1,0 +1,53 @@
+using TrainServe.Training.Data;
+using TrainServe.Training.Optimization;
+
+namespace TrainServe.Training.Loops;
+
+/// <summary>Where a run is, beside weights and moments. Random numbers are functions of seed and step, so that no generator has a state to keep.</summary>
+public sealed record TrainingState
+{
+    /// <summary>Steps done, skipped ones among them.</summary>
+    public long Step { get; init; }
+
+    /// <summary>What of the data was consumed.</summary>
+    public required DataCursor Cursor { get; init; }
+
+    /// <summary>Steps that changed the weights.</summary>
+    public long Updates { get; init; }
+
+    /// <summary>Steps whose gradients were not finite.</summary>
+    public long SkippedSteps { get; init; }
+    public int SkippedInARow { get; init; }
+
+    /// <summary>Tokens learned from, over all steps.</summary>
+    public long LearnedTokens { get; init; }
+
+    /// <summary>Loss of the last step.</summary>
+    public double? TrainLoss { get; init; }
+
+    /// <summary>Steps done when the loss on held-out rows was measured last.</summary>
+    public long? ValidatedStep { get; init; }
+
+    /// <summary>That loss by source.</summary>
+    public IReadOnlyDictionary<string, double>? ValidationLosses { get; init; }
+    public EarlyStopping Best { get; init; } = new();
+
+    /// <summary>Time spent training, over all sessions.</summary>
+    public double Seconds { get; init; }
+}
+
+/// <summary>How a loop ended.</summary>
+public enum TrainingEnd
+{
+    /// <summary>All steps were done.</summary>
+    Completed,
+
+    /// <summary>The loss on held-out rows did not improve for as long as the recipe allows.</summary>
+    StoppedEarly,
+
+    /// <summary>A signal asked for it; the state was saved.</summary>
+    Interrupted,
+}
+
+/// <summary>The end of a loop. The model holds the best weights, or, when it was interrupted, the last.</summary>
+public sealed record TrainingOutcome(TrainingEnd End, TrainingState State);

@@ -1,0 +1,68 @@
+using TorchSharp;
+using TrainServe.Model;
+using TrainServe.Training.Data;
+using TrainServe.Training.Optimization;
+
+namespace TrainServe.Training.Loops;
+
+/// <summary>What a step did.</summary>
+/// <param name="Loss">Mean over the learned tokens, nats.</param>
+/// <param name="GradientNorm">Before clipping.</param>
+/// <param name="LearnedTokens">Tokens that had a target.</param>
+/// <param name="IsSkipped">The gradients were not finite, so that no weight was changed.</param>
+public sealed record StepResult(double Loss, double GradientNorm, long LearnedTokens, bool IsSkipped);
+
+/// <summary>One optimizer step: forward and backward over the micro-batches, clipping, update.</summary>
+/// <remarks>
+/// Every micro-batch's summed loss is divided by the learned tokens of all of them, so that k micro-batches give the gradient of one batch k times as large,
+/// however the tokens to be learned are spread.
+/// </remarks>
+public sealed class TrainingStep
+{
+    private readonly Transformer _model;
+    private readonly AdamW _optimizer;
+    private readonly double _clipNorm;
+    private readonly TorchSharp.Modules.Parameter[] _parameters;
+
+    /// <param name="model">Trained.</param>
+    /// <param name="optimizer">Of its weights.</param>
+    /// <param name="clipNorm">Largest norm of all gradients together; 0 does not clip.</param>
+    public TrainingStep(Transformer model, AdamW optimizer, double clipNorm)
+    {
+        (_model, _optimizer, _clipNorm) = (model, optimizer, clipNorm);
+        _parameters = [.. model.parameters()];
+    }
+
+    /// <param name="microBatches">At least one.</param>
+    /// <param name="learningRate">Of this step.</param>
+    /// <param name="dropoutSeed">Decides what dropout drops: the same seed, the same masks.</param>
+    /// <exception cref="InvalidDataException">No token of the step is to be learned.</exception>
+    public StepResult Run(IReadOnlyList<TokenBatch> microBatches, double learningRate, ulong dropoutSeed)
+    {
+        long learned = microBatches.Sum(batch => (long)batch.LearnedTokens);
+        if (learned == 0)
+        {
+            throw new InvalidDataException($"No token of the rows {Origin(microBatches)} is to be learned, so that the step has no loss.");
+        }
+        _model.train();
+        torch.manual_seed(unchecked((long)dropoutSeed));
+        double lossSum = 0;
+        foreach (var batch in microBatches)
+        {
+            using var scope = torch.NewDisposeScope();
+            var sum = BatchTensors.LossSum(_model, batch);
+            (sum / learned).backward();
+            lossSum += sum.item<float>();
+        }
+        double norm = Gradients.GlobalNorm(_parameters), loss = lossSum / learned;
+        bool isFinite = double.IsFinite(norm) && double.IsFinite(loss);
+        if (isFinite)
+        {
+            _optimizer.Update(learningRate, Gradients.ClipFactor(norm, _clipNorm));
+        }
+        Gradients.Clear(_parameters);
+        return new StepResult(loss, norm, learned, !isFinite);
+    }
+
+    internal static string Origin(IEnumerable<TokenBatch> batches) => string.Join(' ', batches.Select(batch => batch.Origin));
+}

@@ -1,0 +1,47 @@
+using TorchSharp;
+using TrainServe.Model;
+using TrainServe.Training.Data;
+
+namespace TrainServe.Training.Loops;
+
+/// <summary>Held-out rows of one source, the same at every measurement.</summary>
+/// <param name="Name">What its loss is called.</param>
+/// <param name="Weight">Its part of the total loss, against the other sources'.</param>
+/// <param name="Batches">Makes them.</param>
+public sealed record ValidationSource(string Name, double Weight, Func<IEnumerable<TokenBatch>> Batches)
+{
+    /// <summary>Tokens for each byte of text; null where it is not known.</summary>
+    public double? TokensPerByte { get; init; }
+}
+
+/// <summary>What a measurement found.</summary>
+/// <param name="Loss">The sources' losses by their weights, nats a token.</param>
+/// <param name="LossBySource">Mean over each source's learned tokens, nats.</param>
+public sealed record ValidationResult(double Loss, IReadOnlyDictionary<string, double> LossBySource);
+
+/// <summary>Measures the loss without dropout and without changing anything.</summary>
+public static class LossMeasurement
+{
+    /// <exception cref="OperationCanceledException">It was asked to stop.</exception>
+    public static ValidationResult Run(Transformer model, IReadOnlyList<ValidationSource> sources, CancellationToken cancellationToken = default)
+    {
+        model.eval();
+        using var noGradient = torch.no_grad();
+        var losses = new OrderedDictionary<string, double>(StringComparer.Ordinal);
+        foreach (var source in sources)
+        {
+            double sum = 0;
+            long learned = 0;
+            foreach (var batch in source.Batches())
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                using var scope = torch.NewDisposeScope();
+                sum += BatchTensors.LossSum(model, batch).item<float>();
+                learned += batch.LearnedTokens;
+            }
+            losses[source.Name] = learned > 0 ? sum / learned : throw new InvalidDataException($"The validation rows of {source.Name} have no token to measure.");
+        }
+        double weights = sources.Sum(source => source.Weight);
+        return new ValidationResult(sources.Sum(source => source.Weight * losses[source.Name]) / weights, losses);
+    }
+}
