@@ -11,6 +11,8 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     ImportCommand.Create(),
     InitCommand.Create(),
     TokenizerTrainCommand.Create(),
+    DataPackCommand.Create(),
+    PretrainCommand.Create(),
     ExportCommand.Create(),
     GenerateCommand.Create(),
     ChatCommand.Create(),

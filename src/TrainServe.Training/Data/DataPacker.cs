@@ -51,9 +51,10 @@ public sealed class DataPacker
     /// <param name="paths">Files of text or records, and directories of them.</param>
     /// <param name="tokenizerDirectory">Where the tokenizer's files are; they are copied, so that the packed data says how to read it.</param>
     /// <param name="output">A directory that does not hold packed data yet.</param>
+    /// <param name="cancellationToken">Stops between two documents; nothing is left behind.</param>
     /// <exception cref="InvalidDataException">The text cannot be used, or is too little for the validation rule.</exception>
     /// <exception cref="IOException">The directory holds packed data, or cannot be written.</exception>
-    public PackedDataManifest Pack(IReadOnlyList<string> paths, string tokenizerDirectory, string output)
+    public PackedDataManifest Pack(IReadOnlyList<string> paths, string tokenizerDirectory, string output, CancellationToken cancellationToken = default)
     {
         if (PackedDataSet.IsOne(output))
         {
@@ -65,7 +66,7 @@ public sealed class DataPacker
         Directory.CreateDirectory(staging);
         try
         {
-            var manifest = PackInto(staging, files);
+            var manifest = PackInto(staging, files, cancellationToken);
             foreach (string file in (ReadOnlySpan<string>)[ModelPackage.TokenizerFile, TokenizerConfig.FileName])
             {
                 if (File.Exists(Path.Combine(tokenizerDirectory, file)))
@@ -93,11 +94,11 @@ public sealed class DataPacker
     public static IReadOnlyList<PackedFile> Describe(IReadOnlyList<string> files) =>
         [.. files.Select(file => new PackedFile(Path.GetFileName(file), new FileInfo(file).Length, FileHash.OfFile(file)))];
 
-    private PackedDataManifest PackInto(string directory, IReadOnlyList<string> files)
+    private PackedDataManifest PackInto(string directory, IReadOnlyList<string> files, CancellationToken cancellationToken)
     {
         var bad = _options.SkipBadRecords ? BadRecords.Lenient() : BadRecords.Strict();
         string spool = Path.Combine(directory, SpoolFile);
-        var documents = Encode(files, bad, spool);
+        var documents = Encode(files, bad, spool, cancellationToken);
         var rule = _options.ValidationRule == ValidationRule.Auto
             ? documents.Count >= AutoDocuments ? ValidationRule.Documents : ValidationRule.Tail
             : _options.ValidationRule;
@@ -118,7 +119,7 @@ public sealed class DataPacker
         };
     }
 
-    private List<PackedDocument> Encode(IReadOnlyList<string> files, BadRecords bad, string spool)
+    private List<PackedDocument> Encode(IReadOnlyList<string> files, BadRecords bad, string spool, CancellationToken cancellationToken)
     {
         var documents = new List<PackedDocument>();
         int bos = _tokenizer.Special.BosId;
@@ -136,6 +137,7 @@ public sealed class DataPacker
         {
             foreach (var (ids, hash, bytes) in encoded)
             {
+                cancellationToken.ThrowIfCancellationRequested();
                 documents.Add(new PackedDocument(writer.Tokens, hash, bytes));
                 writer.BeginDocument();
                 writer.Write([bos]);

@@ -16,5 +16,5 @@ public interface ITrainingDisplay : IDisposable
     /// <param name="step">Steps done.</param>
     /// <param name="result">The losses.</param>
     /// <param name="isBest">Whether no loss before was as low.</param>
-    void Validation(long step, ValidationResult result, bool isBest);
+    void Validation(long step, MeasuredLoss result, bool isBest);
 }

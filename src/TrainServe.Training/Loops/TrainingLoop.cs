@@ -173,7 +173,7 @@ public sealed class TrainingLoop : IDisposable
 
     private bool TryMeasure(MetricsLog metrics, CancellationToken stop)
     {
-        ValidationResult result;
+        MeasuredLoss result;
         try
         {
             result = LossMeasurement.Run(_setup.Model, _setup.Validation, stop);
@@ -189,7 +189,7 @@ public sealed class TrainingLoop : IDisposable
         {
             _best.Save(_state.Step, _setup.Identity, _environment, Weights(), new { loss = result.Loss });
         }
-        _state = _state with { ValidatedStep = _state.Step, ValidationLosses = result.LossBySource, Best = best, Seconds = Seconds };
+        _state = _state with { ValidatedStep = _state.Step, BestLosses = isBest ? result.LossBySource : _state.BestLosses, Best = best, Seconds = Seconds };
         var scalars = result.LossBySource.ToDictionary(source => $"loss/{source.Key}", source => source.Value, StringComparer.Ordinal);
         scalars["loss"] = result.Loss;
         metrics.Write("validation", _state.Step, scalars);

@@ -28,8 +28,8 @@ public sealed record TrainingState
     /// <summary>Steps done when the loss on held-out rows was measured last.</summary>
     public long? ValidatedStep { get; init; }
 
-    /// <summary>That loss by source.</summary>
-    public IReadOnlyDictionary<string, double>? ValidationLosses { get; init; }
+    /// <summary>The best measurement's losses by source.</summary>
+    public IReadOnlyDictionary<string, double>? BestLosses { get; init; }
     public EarlyStopping Best { get; init; } = new();
 
     /// <summary>Time spent training, over all sessions.</summary>

@@ -17,13 +17,13 @@ public sealed record ValidationSource(string Name, double Weight, Func<IEnumerab
 /// <summary>What a measurement found.</summary>
 /// <param name="Loss">The sources' losses by their weights, nats a token.</param>
 /// <param name="LossBySource">Mean over each source's learned tokens, nats.</param>
-public sealed record ValidationResult(double Loss, IReadOnlyDictionary<string, double> LossBySource);
+public sealed record MeasuredLoss(double Loss, IReadOnlyDictionary<string, double> LossBySource);
 
 /// <summary>Measures the loss without dropout and without changing anything.</summary>
 public static class LossMeasurement
 {
     /// <exception cref="OperationCanceledException">It was asked to stop.</exception>
-    public static ValidationResult Run(Transformer model, IReadOnlyList<ValidationSource> sources, CancellationToken cancellationToken = default)
+    public static MeasuredLoss Run(Transformer model, IReadOnlyList<ValidationSource> sources, CancellationToken cancellationToken = default)
     {
         model.eval();
         using var noGradient = torch.no_grad();
@@ -42,6 +42,6 @@ public static class LossMeasurement
             losses[source.Name] = learned > 0 ? sum / learned : throw new InvalidDataException($"The validation rows of {source.Name} have no token to measure.");
         }
         double weights = sources.Sum(source => source.Weight);
-        return new ValidationResult(sources.Sum(source => source.Weight * losses[source.Name]) / weights, losses);
+        return new MeasuredLoss(sources.Sum(source => source.Weight * losses[source.Name]) / weights, losses);
     }
 }

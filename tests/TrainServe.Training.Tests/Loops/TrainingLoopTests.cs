@@ -289,7 +289,7 @@ public sealed class TrainingLoopTests : IDisposable
 
         public virtual void Step(StepReport report) => Steps.Add(report);
 
-        public void Validation(long step, ValidationResult result, bool isBest) => Validations.Add(result.Loss);
+        public void Validation(long step, MeasuredLoss result, bool isBest) => Validations.Add(result.Loss);
 
         public void Dispose()
         {

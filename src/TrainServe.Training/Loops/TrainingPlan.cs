@@ -1,0 +1,36 @@
+using TrainServe.Core;
+
+namespace TrainServe.Training.Loops;
+
+/// <summary>What a source gives a run.</summary>
+/// <param name="Name">What losses call it.</param>
+/// <param name="Share">Its part of the rows.</param>
+/// <param name="TrainTokens">To train on.</param>
+/// <param name="ValidationTokens">Held out.</param>
+public sealed record SourceSummary(string Name, double Share, long TrainTokens, long ValidationTokens);
+
+/// <summary>What a run will do, known before its first step.</summary>
+public sealed record TrainingPlan
+{
+    public required string Stage { get; init; }
+    public required ModelConfig Model { get; init; }
+    public required MemoryEstimate Memory { get; init; }
+    public required IReadOnlyList<SourceSummary> Sources { get; init; }
+
+    /// <summary>Tokens of a row, T.</summary>
+    public required int Columns { get; init; }
+    public required int BatchRows { get; init; }
+    public required int MicroBatchRows { get; init; }
+    public required long TotalSteps { get; init; }
+    public required long RowsPerEpoch { get; init; }
+
+    /// <summary>The first rows in readable form.</summary>
+    public required string Preview { get; init; }
+
+    /// <summary>Sentences about the data: what was left out, cut, or not held out.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    public long TotalRows => TotalSteps * BatchRows;
+    public long TotalTokens => TotalRows * Columns;
+    public double Epochs => (double)TotalRows / RowsPerEpoch;
+}
