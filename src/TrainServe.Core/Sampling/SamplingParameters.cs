@@ -47,12 +47,12 @@ public sealed record SamplingParameters
         Require(MinP is >= 0 and <= 1, nameof(MinP), MinP, "from 0 to 1");
         Require(FrequencyPenalty is >= -2 and <= 2, nameof(FrequencyPenalty), FrequencyPenalty, "from -2 to 2");
         Require(PresencePenalty is >= -2 and <= 2, nameof(PresencePenalty), PresencePenalty, "from -2 to 2");
-        Require(RepetitionPenalty is > 0 and <= 100, nameof(RepetitionPenalty), RepetitionPenalty, "above 0 and at most 100");
+        Require(RepetitionPenalty is >= 0.01f and <= 100, nameof(RepetitionPenalty), RepetitionPenalty, "from 0.01 to 100");
         Require(TopLogProbs >= 0 && TopLogProbs <= vocabSize, nameof(TopLogProbs), TopLogProbs, "from 0 to the size of the vocabulary");
         foreach (var (id, bias) in LogitBias ?? new Dictionary<int, float>())
         {
             Require(id >= 0 && id < vocabSize, nameof(LogitBias), id, $"for tokens from 0 to {vocabSize - 1}");
-            Require(float.IsFinite(bias), nameof(LogitBias), bias, "a finite number");
+            Require(bias is >= -100 and <= 100, nameof(LogitBias), bias, "from -100 to 100");
         }
         return this;
 

@@ -6,14 +6,16 @@ namespace TrainServe.Core.Sampling;
 /// <summary>Chooses tokens from logits, in the order that <see cref="SamplingParameters"/> states.</summary>
 /// <remarks>
 /// A choice depends on the logits, the parameters, the seed and the position only: not on the batch, not on earlier calls. Log-probabilities that it reports are
-/// the model's own, before penalties, temperature and filters. Keeps scratch memory of its own; not safe for use from several threads.
+/// the model's own, before penalties, temperature and filters. The tokens that the filters leave are laid out in the order of their ids, each as wide as its
+/// probability, and one uniform number points at one of them. Keeps scratch memory of its own; not safe for use from several threads.
 /// </remarks>
 public sealed class TokenSampler
 {
-    // Nearly always enough for top-p; widened when the mass is short.
+    // Nearly always enough for top-p.
     private const int FirstNucleus = 256;
     private readonly float[] _logits, _weights;
     private readonly TopTokens _top = new();
+    private int[]? _survivors, _order;
 
     public TokenSampler(int vocabSize) => (_logits, _weights) = (new float[vocabSize], new float[vocabSize]);
 
@@ -74,57 +76,92 @@ public sealed class TokenSampler
 
     private int Draw(ReadOnlySpan<float> logits, int best, SamplingParameters parameters, double uniform)
     {
-        float maximum = logits[best], inverse = 1 / parameters.Temperature;
-        bool filtered = parameters.TopK > 0 || parameters.TopP < 1;
-        if (!filtered)
+        float highest = logits[best];
+        var cut = Cut.None;
+        if (parameters.TopK > 0 && parameters.TopK < logits.Length)
         {
-            return DrawFromAll(logits, maximum, inverse, parameters.MinP, uniform);
+            cut = TopKAndTopP(logits, highest, parameters);
         }
-        int kept = parameters.TopK > 0 ? parameters.TopK : FirstNucleus;
-        double total = parameters.TopK > 0 ? 0 : Weigh(logits, maximum, inverse);
-        while (true)
+        else if (parameters.TopP < 1)
         {
-            _top.Take(logits, kept);
-            var weights = _weights.AsSpan(0, _top.Values.Length);
-            Scale(_top.Values, maximum, inverse, weights);
-            double needed = parameters.TopP * (parameters.TopK > 0 ? Sum(weights) : total);
-            int nucleus = Nucleus(weights, parameters.TopP < 1 ? needed : double.PositiveInfinity);
-            // Short mass and more tokens to look at: take more.
-            if (nucleus < 0 && parameters.TopK == 0 && weights.Length < logits.Length)
+            cut = TopPOfAll(logits, highest, parameters);
+        }
+        return Walk(Survivors(logits, highest, cut, parameters), uniform);
+    }
+
+    /// <summary>Top-p within the top-k: few candidates, best first.</summary>
+    private Cut TopKAndTopP(ReadOnlySpan<float> logits, float highest, SamplingParameters parameters)
+    {
+        _top.Take(logits, parameters.TopK);
+        var weights = _weights.AsSpan(0, _top.Values.Length);
+        Weigh(_top.Values, highest, parameters.Temperature, weights);
+        int last = parameters.TopP < 1 ? Nucleus(weights, parameters.TopP * Sum(weights)) : -1;
+        return Cut.At(_top, last < 0 ? weights.Length - 1 : last);
+    }
+
+    /// <summary>Top-p of the whole vocabulary: mostly a few tokens have the mass; where they do not, a selection by mass finds the cut without sorting.</summary>
+    private Cut TopPOfAll(ReadOnlySpan<float> logits, float highest, SamplingParameters parameters)
+    {
+        Weigh(logits, highest, parameters.Temperature, _weights);
+        double needed = parameters.TopP * Sum(_weights);
+        _top.Take(logits, FirstNucleus);
+        double sum = 0;
+        for (int i = 0; i < _top.Ids.Length; i++)
+        {
+            sum += _weights[_top.Ids[i]];
+            if (sum >= needed)
             {
-                kept = Math.Min(4 * kept, logits.Length);
-                continue;
+                return Cut.At(_top, i);
             }
-            var survivors = weights[..(nucleus < 0 ? weights.Length : nucleus)];
-            survivors = survivors[..AboveFloor(survivors, parameters.MinP)];
-            return _top.Ids[Walk(survivors, uniform)];
         }
+        return MassSelection.Find(logits, _weights, needed, _order ??= new int[_weights.Length]);
     }
 
-    private int DrawFromAll(ReadOnlySpan<float> logits, float maximum, float inverse, float minP, double uniform)
+    /// <summary>What is left of the vocabulary, in the order of ids; the weights lie in the scratch memory.</summary>
+    private ReadOnlySpan<int> Survivors(ReadOnlySpan<float> logits, float highest, Cut cut, SamplingParameters parameters)
     {
-        Weigh(logits, maximum, inverse);
-        if (minP > 0)
+        int[] ids = _survivors ??= new int[_weights.Length];
+        int count = cut.Gather(logits, ids);
+        for (int i = 0; i < count; i++)
         {
-            for (int i = 0; i < _weights.Length; i++)
+            _weights[i] = logits[ids[i]];
+        }
+        var weights = _weights.AsSpan(0, count);
+        Weigh(weights, highest, parameters.Temperature, weights);
+        int kept = 0;
+        for (int i = 0; i < count; i++)
+        {
+            // A weight is the token's probability over that of the most likely one.
+            if (weights[i] >= parameters.MinP && weights[i] > 0)
             {
-                _weights[i] = _weights[i] >= minP ? _weights[i] : 0;
+                (ids[kept], weights[kept]) = (ids[i], weights[i]);
+                kept++;
             }
         }
-        return Walk(_weights, uniform);
+        return ids.AsSpan(0, kept);
     }
 
-    // The weights are relative to the most likely token's, which is 1.
-    private double Weigh(ReadOnlySpan<float> logits, float maximum, float inverse)
+    private int Walk(ReadOnlySpan<int> ids, double uniform)
     {
-        Scale(logits, maximum, inverse, _weights);
-        return Sum(_weights);
+        var weights = _weights.AsSpan(0, ids.Length);
+        double target = uniform * Sum(weights);
+        for (int i = 0; i < weights.Length; i++)
+        {
+            target -= weights[i];
+            if (target < 0)
+            {
+                return ids[i];
+            }
+        }
+        // Rounding may leave a sliver.
+        return ids[^1];
     }
 
-    private static void Scale(ReadOnlySpan<float> logits, float maximum, float inverse, Span<float> weights)
+    /// <summary>exp((logit - highest) / temperature), so that the most likely token has 1. Divided, not multiplied: the inverse of a tiny temperature is infinite.</summary>
+    private static void Weigh(ReadOnlySpan<float> logits, float highest, float temperature, Span<float> weights)
     {
-        TensorPrimitives.Subtract(logits, maximum, weights);
-        TensorPrimitives.Multiply(weights, inverse, weights);
+        TensorPrimitives.Subtract(logits, highest, weights);
+        TensorPrimitives.Divide(weights, temperature, weights);
         TensorPrimitives.Exp(weights, weights);
     }
 
@@ -138,7 +175,7 @@ public sealed class TokenSampler
         return sum;
     }
 
-    /// <summary>How many of the best reach the mass together; -1 if all do not.</summary>
+    /// <summary>Index of the candidate, best first, with which they reach the mass together; -1 if all do not.</summary>
     private static int Nucleus(ReadOnlySpan<float> weights, double needed)
     {
         double sum = 0;
@@ -147,41 +184,10 @@ public sealed class TokenSampler
             sum += weights[i];
             if (sum >= needed)
             {
-                return i + 1;
-            }
-        }
-        return -1;
-    }
-
-    private static int AboveFloor(ReadOnlySpan<float> weights, float minP)
-    {
-        int kept = weights.Length;
-        while (kept > 1 && weights[kept - 1] < minP)
-        {
-            kept--;
-        }
-        return kept;
-    }
-
-    private static int Walk(ReadOnlySpan<float> weights, double uniform)
-    {
-        double target = uniform * Sum(weights);
-        int last = 0;
-        for (int i = 0; i < weights.Length; i++)
-        {
-            if (weights[i] == 0)
-            {
-                continue;
-            }
-            last = i;
-            target -= weights[i];
-            if (target < 0)
-            {
                 return i;
             }
         }
-        // Rounding may leave a sliver.
-        return last;
+        return -1;
     }
 
     private float LogSumExp(ReadOnlySpan<float> logits)
