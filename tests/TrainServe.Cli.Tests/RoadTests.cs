@@ -1,0 +1,106 @@
+using System.IO.Compression;
+using System.Text.Json;
+using TrainServe.TestSupport;
+
+namespace TrainServe.Cli.Tests;
+
+public sealed class RoadTests : IDisposable
+{
+    private const string Shape = """
+        {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 300, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+         "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 128, "tie_word_embeddings": true}
+        """;
+
+    private readonly TemporaryDirectory _directory = new();
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task A_random_model_is_exported_inspected_and_continued_equally_by_both_runtimes()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model, "--seed", "5");
+        await SucceedAsync("export", "--model", model);
+        string shown = await SucceedAsync("inspect", model);
+        Assert.Contains("certificate fp32   holds", shown);
+        Assert.Contains("every hash holds", shown);
+        using var torch = await GenerateAsync(model, "torch", "--prompt", "Hello there");
+        using var onnx = await GenerateAsync(model, "onnx", "--prompt", "Hello there");
+        Assert.Equal(20, torch.RootElement.GetProperty("output_ids").GetArrayLength());
+        Assert.Equal(torch.RootElement.GetProperty("output_ids").GetRawText(), onnx.RootElement.GetProperty("output_ids").GetRawText());
+        Assert.Equal(11 + 1, onnx.RootElement.GetProperty("prompt_ids").GetArrayLength());
+    }
+
+    [Theory]
+    [InlineData("torch")]
+    [InlineData("onnx")]
+    public async Task An_imported_story_model_goes_on_exactly_as_in_the_original_program(string backend)
+    {
+        string weights = SharedData.File("models/stories260K/stories260K.bin"), tokenizer = SharedData.File("models/stories260K/tok512.bin");
+        using var golden = JsonDocument.Parse(new GZipStream(File.OpenRead(SharedData.File("golden/stories260K.greedy.json.gz")), CompressionMode.Decompress));
+        string model = _directory.PathOf("stories260K");
+        await SucceedAsync("import", "llama2c", "--weights", weights, "--tokenizer", tokenizer, "--output", model);
+        await SucceedAsync("export", "--model", model);
+        foreach (var story in golden.RootElement.EnumerateArray())
+        {
+            int[] ids = Ids(story.GetProperty("ids"));
+            int[] prompt = Ids(story.GetProperty("prompt_ids"));
+            using var result = await GenerateAsync(model, backend, "--ids", string.Join(',', prompt), ids.Length - prompt.Length);
+            Assert.Equal(ids[prompt.Length..], Ids(result.RootElement.GetProperty("output_ids")));
+        }
+    }
+
+    [Fact]
+    public async Task A_model_that_is_there_is_not_overwritten()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        var again = await ConsoleHost.RunAsync("init", "--config", config, "--output", model);
+        Assert.Equal(1, again.ExitCode);
+        Assert.Contains("already holds a model", again.Error);
+    }
+
+    [Fact]
+    public async Task A_changed_model_is_named_and_neither_shown_as_sound_nor_run()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        await SucceedAsync("export", "--model", model);
+        string data = Path.Combine(model, "onnx", "fp32", "model.onnx.data");
+        byte[] bytes = File.ReadAllBytes(data);
+        bytes[100] ^= 1;
+        File.WriteAllBytes(data, bytes);
+        foreach (string[] line in new string[][] { ["inspect", model], ["generate", "--model", model, "--prompt", "a", "--max-tokens", "1"], ["chat", "--model", model] })
+        {
+            var result = await ConsoleHost.RunAsync(line);
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains("model.onnx.data was changed", result.Error);
+        }
+    }
+
+    [Fact]
+    public async Task A_chat_answers_line_by_line()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        await SucceedAsync("export", "--model", model);
+        var result = await ConsoleHost.RunAsync("Hello\n/new\nHello\n", ["chat", "--model", model, "--seed", "1", "--max-tokens", "8"]);
+        Assert.Equal(0, result.ExitCode);
+        // The same question in a conversation begun anew has the same answer.
+        string[] answers = result.Output.Split("> ", StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2, answers.Length);
+        Assert.Equal(answers[0], answers[1]);
+    }
+
+    private static int[] Ids(JsonElement list) => [.. list.EnumerateArray().Select(id => id.GetInt32())];
+
+    private static async Task<JsonDocument> GenerateAsync(string model, string backend, string option, string value, int maxTokens = 20) =>
+        JsonDocument.Parse(await SucceedAsync("generate", "--model", model, "--backend", backend, option, value, "--max-tokens", $"{maxTokens}", "--json"));
+
+    private static async Task<string> SucceedAsync(params string[] arguments)
+    {
+        var result = await ConsoleHost.RunAsync(arguments);
+        Assert.True(result.ExitCode == 0, $"trainserve {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Error}");
+        return result.Output;
+    }
+}
