@@ -89,11 +89,11 @@ public sealed class TextTokenizer
         EncodeParts(repaired is null ? text : repaired, ids, atStart);
     }
 
-    /// <summary>The text of some ids; bytes that are not UTF-8 become U+FFFD.</summary>
+    /// <summary>The text of some ids; bytes that are not UTF-8 become U+FFFD. An id beyond the vocabulary, which a padded embedding can yield, has no text.</summary>
     /// <param name="ids">Token ids.</param>
     /// <param name="skipSpecial">Whether control tokens have no text, or are written out.</param>
     /// <param name="atStart">Whether a text begins here; see <see cref="StreamingDetokenizer"/>.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An id is not of this vocabulary.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An id is negative.</exception>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecial = true, bool atStart = true)
     {
         var utf8 = new ArrayBufferWriter<byte>(ids.Length * 4 + 16);
@@ -118,7 +118,8 @@ public sealed class TextTokenizer
     /// <summary>What a token adds to a text: its bytes, less the space that SentencePiece wrote before the first word.</summary>
     internal ReadOnlySpan<byte> BytesOf(int id, bool skipSpecial, ref bool atStart)
     {
-        var bytes = TokenBytes(id);
+        // Embeddings are often padded to a round number of rows.
+        var bytes = id >= VocabSize ? [] : TokenBytes(id);
         if (bytes.IsEmpty)
         {
             return skipSpecial || Special.TryGetContent(id) is not { } content ? [] : Encoding.UTF8.GetBytes(content);
