@@ -43,6 +43,7 @@ internal static class ServerHost
         var app = builder.Build();
         app.UseMiddleware<RequestFraming>();
         MapRoutes(app);
+        app.Lifetime.ApplicationStarted.Register(() => WarnOfUnreachableHosts(app, options));
         return app;
     }
 
@@ -77,6 +78,15 @@ internal static class ServerHost
         HealthEndpoints.Map(app);
         app.MapOpenApi("/openapi/v1.json");
         app.MapScalarApiReference("/scalar");
+    }
+
+    private static void WarnOfUnreachableHosts(WebApplication app, ServerOptions options)
+    {
+        var loopback = new ServerOptions().AllowedHosts;
+        if (options.AllowedHosts.All(loopback.Contains) && app.Urls.Any(url => !Uri.TryCreate(url, UriKind.Absolute, out var address) || !address.IsLoopback))
+        {
+            app.Logger.LogWarning("The server listens beyond the loopback, but answers only to the names {Hosts}. Name others with --allowed-hosts.", string.Join(", ", options.AllowedHosts));
+        }
     }
 
     // The slim builder chose the other format; "simple" in Logging:Console:FormatterName brings it back.

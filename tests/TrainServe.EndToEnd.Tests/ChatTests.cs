@@ -58,7 +58,7 @@ public sealed class ChatTests(TinyServer tiny) : IClassFixture<TinyServer>
     {
         var answer = await _server.AnswerAsync(Body("\"seed\":3,\"max_tokens\":17,\"ignore_eos\":true,\"n\":2"));
         var usage = answer.GetProperty("usage");
-        Assert.Equal((10, 34, 44), (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32(), usage.GetProperty("total_tokens").GetInt32()));
+        Assert.Equal((15, 34, 49), (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32(), usage.GetProperty("total_tokens").GetInt32()));
         Assert.All(answer.GetProperty("choices").EnumerateArray(), choice => Assert.Equal("length", choice.GetProperty("finish_reason").GetString()));
     }
 
@@ -68,7 +68,7 @@ public sealed class ChatTests(TinyServer tiny) : IClassFixture<TinyServer>
         var forced = await _server.AnswerAsync(Body("\"logit_bias\":{\"104\":100},\"max_tokens\":5"));
         Assert.Equal("hhhhh", ContentOf(forced));
         var forbidden = await _server.AnswerAsync(Body("\"logit_bias\":{\"104\":-100},\"max_tokens\":200,\"ignore_eos\":true"));
-        Assert.DoesNotContain("h", ContentOf(forbidden).Replace("he", "", StringComparison.Ordinal).Replace("hell", "", StringComparison.Ordinal));
+        Assert.DoesNotContain("h", ContentOf(forbidden));
     }
 
     [Fact]

@@ -127,6 +127,15 @@ public sealed class LifecycleTests : IDisposable
         Assert.DoesNotContain("   at ", output);
     }
 
+    [Fact]
+    public async Task Whoever_opens_the_server_to_others_is_told_to_name_it()
+    {
+        await using var server = await ServerProcess.StartListeningAsync(_models.PathOf("nothing"), "--urls", "http://0.0.0.0:0");
+        await Eventually.AssertAsync(() => server.Output.Contains("Name others with --allowed-hosts.", StringComparison.Ordinal));
+        using var response = await server.Client.GetAsync("/v1/models");
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+    }
+
     private static void FlipByte(string path)
     {
         using var file = new FileStream(path, FileMode.Open);

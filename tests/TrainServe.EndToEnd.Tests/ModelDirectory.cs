@@ -1,8 +1,5 @@
-using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Packaging.Import;
-using TrainServe.Core.Random;
-using TrainServe.Core.Tokenization;
 using TrainServe.Export;
 using TrainServe.TestSupport;
 
@@ -14,15 +11,7 @@ internal static class ModelDirectory
     /// <summary>Random weights of a small shape: it says nonsense, fast.</summary>
     public static ModelPackage Tiny(string directory, int contextLength = 2048, ulong seed = 1)
     {
-        var config = TinyModels.Config(vocabSize: TinyTokenizer.VocabSize, hiddenSize: 32, intermediateSize: 48, heads: 2, keyValueHeads: 1, maxPositions: contextLength);
-        using (var writer = new ModelPackageWriter(directory, TimeProvider.System))
-        {
-            var tokenizer = TinyTokenizer.Write(writer.Staging);
-            config = config with { EosTokenId = [tokenizer.Special.EosId], BosTokenId = tokenizer.Special.BosId, PadTokenId = tokenizer.Special.PadId };
-            config.Write(writer.PathOf(ModelPackage.ConfigFile));
-            SafeTensorsWriter.Write(writer.PathOf(ModelPackage.WeightsFile), [.. WeightNames.Expected(config).Select((weight, i) => Random(weight.Name, weight.Shape, seed, (ulong)i))]);
-            writer.Complete(new Lineage { Stage = "init", Seed = seed });
-        }
+        TinyPackages.Write(directory, TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 48, heads: 2, keyValueHeads: 1, maxPositions: contextLength), seed);
         return Export(directory);
     }
 
@@ -66,17 +55,5 @@ internal static class ModelDirectory
         };
         (package.Manifest with { Files = [.. package.Manifest.Files, graph, data], Certificates = [certificate] }).Write(package.ManifestPath);
         return ModelPackage.OpenVerified(directory);
-    }
-
-    private static SafeTensor Random(string name, long[] shape, ulong seed, ulong stream)
-    {
-        var random = new PhiloxRandom(seed, stream);
-        bool norm = shape.Length == 1;
-        float[] values = new float[shape.Aggregate(1L, (product, size) => product * size)];
-        for (int i = 0; i < values.Length; i++)
-        {
-            values[i] = norm ? 1 : (float)random.NextGaussian() * 0.3f;
-        }
-        return SafeTensor.Singles(name, shape, values);
     }
 }

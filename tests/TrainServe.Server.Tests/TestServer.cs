@@ -88,10 +88,8 @@ internal sealed class TestServer : IAsyncDisposable
 
     private static TextTokenizer MakeDirectory(string directory)
     {
-        var tokenizer = TinyTokenizer.Write(directory);
-        var config = TinyModels.Config(vocabSize: TinyTokenizer.VocabSize, maxPositions: 64);
-        config.Write(Path.Combine(directory, ModelPackage.ConfigFile));
-        new ModelManifest { Created = DateTimeOffset.UnixEpoch.AddDays(1), Files = [], Lineage = new Lineage { Stage = "init" } }.Write(Path.Combine(directory, ModelManifest.FileName));
-        return tokenizer;
+        var package = TinyPackages.Write(directory, TinyModels.Config(TinyPackages.VocabSize, maxPositions: 64));
+        (package.Manifest! with { Created = DateTimeOffset.UnixEpoch.AddDays(1) }).Write(package.ManifestPath);
+        return package.LoadTokenizer();
     }
 }

@@ -77,7 +77,7 @@ internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadMod
             LogServed(model.Id, model.Precision, model.Package.Config.ParameterCount, model.ContextLength, model.Fingerprint);
             return true;
         }
-        catch (Exception exception) when (exception is InvalidDataException or IOException or UnauthorizedAccessException)
+        catch (Exception exception) when (exception is InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException)
         {
             LogRefused(Path.GetFileName(directory), exception.Message);
         }

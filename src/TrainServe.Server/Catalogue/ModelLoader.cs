@@ -83,7 +83,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         {
             Id = "warm-up",
             PromptIds = [.. Enumerable.Repeat(0, Math.Min(8, model.ContextLength - 1))],
-            MaxNewTokens = 1,
+            MaxNewTokens = 4,
             Sampling = SamplingParameters.Greedy,
             StopTokenIds = [],
             IgnoreEos = true,

@@ -7,14 +7,9 @@ using TrainServe.TestSupport;
 
 namespace TrainServe.Server.Tests.Generation;
 
-public sealed class ChoiceTextTests : IDisposable
+public sealed class ChoiceTextTests
 {
-    private readonly TemporaryDirectory _directory = new();
-    private readonly TextTokenizer _tokenizer;
-
-    public ChoiceTextTests() => _tokenizer = TinyTokenizer.Write(_directory.FullName);
-
-    public void Dispose() => _directory.Dispose();
+    private readonly TextTokenizer _tokenizer = SmallTokenizers.Ours;
 
     [Fact]
     public void A_character_of_several_tokens_comes_out_whole()

@@ -23,9 +23,9 @@ public sealed class ChatCompletionsTests
         Assert.InRange(answer.GetProperty("created").GetInt64(), 1_700_000_000, long.MaxValue);
         var choice = answer.GetProperty("choices").EnumerateArray().Single();
         Assert.Equal("""{"index":0,"message":{"content":"hi é","role":"assistant","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}""", choice.GetRawText());
-        // <|endoftext|><|user|> hello " w" o r l d <|end|><|assistant|>; five bytes and the token that ended the answer.
+        // <|endoftext|><|user|>, eleven bytes, <|end|><|assistant|>; five bytes and the token that ended the answer.
         var usage = answer.GetProperty("usage");
-        Assert.Equal((10, 6, 16), (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32(), usage.GetProperty("total_tokens").GetInt32()));
+        Assert.Equal((15, 6, 21), (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32(), usage.GetProperty("total_tokens").GetInt32()));
         Assert.Equal(0, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
     }
 
@@ -70,7 +70,7 @@ public sealed class ChatCompletionsTests
         using var whole = await server.ChatAsync("\"n\":3,\"seed\":97");
         var answer = JsonDocument.Parse(await whole.Content.ReadAsStringAsync()).RootElement;
         Assert.Equal(["a", "b", "c"], answer.GetProperty("choices").EnumerateArray().Select(choice => choice.GetProperty("message").GetProperty("content").GetString()!));
-        Assert.Equal((10, 6), (answer.GetProperty("usage").GetProperty("prompt_tokens").GetInt32(), answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32()));
+        Assert.Equal((15, 6), (answer.GetProperty("usage").GetProperty("prompt_tokens").GetInt32(), answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32()));
 
         using var stream = await server.ChatAsync("\"n\":3,\"seed\":97,\"stream\":true");
         var events = ServerSentEvents.Parse(await stream.Content.ReadAsStringAsync());
@@ -111,7 +111,7 @@ public sealed class ChatCompletionsTests
         var engine = ScriptedEngine.Saying('h');
         await using var server = await TestServer.StartAsync(engine);
         (await server.ChatAsync()).Dispose();
-        Assert.Equal(64 - 10, engine.Requests[0].MaxNewTokens);
+        Assert.Equal(64 - 15, engine.Requests[0].MaxNewTokens);
     }
 
     [Fact]

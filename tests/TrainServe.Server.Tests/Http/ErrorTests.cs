@@ -105,10 +105,10 @@ public sealed class ErrorTests : IAsyncLifetime
         Assert.Equal(
             "This model's maximum context length is 64 tokens. However, your messages resulted in 104 tokens. Please reduce the length of the messages.",
             await Envelope.AssertAsync(prompt, "invalid_request_error", "messages", "context_length_exceeded"));
-        using var answer = await _server.ChatAsync("\"max_tokens\":55");
+        using var answer = await _server.ChatAsync("\"max_tokens\":50");
         Assert.Equal(HttpStatusCode.BadRequest, answer.StatusCode);
         Assert.StartsWith(
-            "This model's maximum context length is 64 tokens. However, you requested 65 tokens (10 in the messages, 55 in the completion).",
+            "This model's maximum context length is 64 tokens. However, you requested 65 tokens (15 in the messages, 50 in the completion).",
             await Envelope.AssertAsync(answer, "invalid_request_error", "messages", "context_length_exceeded"));
         using var text = await _server.PostAsync($$"""{"model":"tiny","messages":[{"role":"user","content":"{{new string('x', 60_000)}}"}]}""");
         Assert.Contains("60000 bytes", await Envelope.AssertAsync(text, "invalid_request_error", "messages", "context_length_exceeded"));

@@ -1,0 +1,60 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using TrainServe.Core.Random;
+using TrainServe.TestSupport;
+
+namespace TrainServe.Server.Tests.Http;
+
+public sealed class HttpFuzzTests
+{
+    private static readonly string[] Values =
+        ["null", "true", "0", "1", "-1", "0.5", "130", "1e999", "99999999999999999999", "\"\"", "\"x\"", "\"none\"", "\"\\ud800\"", "[]", "[\"a\"]", "[1]", "{}", "{\"1\":1}", "{\"type\":\"text\"}", "[{\"role\":\"user\",\"content\":\"a\"}]"];
+
+    [Fact]
+    public async Task Any_parameter_with_any_value_is_answered_or_refused_with_the_envelope()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedEngine.Saying('h', 'i'));
+        var random = new PhiloxRandom(seed: 1);
+        int answered = 0, refused = 0;
+        for (int i = 0; i < 3000; i++)
+        {
+            byte[] body = Body(random);
+            using var content = new ByteArrayContent(body);
+            content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+            using var response = await server.Client.PostAsync("/v1/chat/completions", content);
+            string text = await response.Content.ReadAsStringAsync();
+            switch (response.StatusCode)
+            {
+                case HttpStatusCode.OK:
+                    answered++;
+                    break;
+                case HttpStatusCode.BadRequest or HttpStatusCode.NotFound:
+                    refused++;
+                    Assert.Contains("\"type\":\"invalid_request_error\"", text);
+                    break;
+                default:
+                    Assert.Fail($"{(int)response.StatusCode} for {Encoding.UTF8.GetString(body)}");
+                    break;
+            }
+        }
+        Assert.True(answered > 100 && refused > 100, $"{answered} answered, {refused} refused");
+    }
+
+    // Mostly well-formed, sometimes with a byte changed.
+    private static byte[] Body(PhiloxRandom random)
+    {
+        var parameters = TrainServe.Server.Requests.ChatParameters.All;
+        var fields = new Dictionary<string, string>(StringComparer.Ordinal) { ["model"] = "\"tiny\"", ["messages"] = "[{\"role\":\"user\",\"content\":\"hello\"}]" };
+        for (int count = random.NextInt32(3); count > 0; count--)
+        {
+            fields[parameters[random.NextInt32(parameters.Count)].Name] = Values[random.NextInt32(Values.Length)];
+        }
+        byte[] body = Encoding.UTF8.GetBytes($"{{{string.Join(',', fields.Select(field => $"\"{field.Key}\":{field.Value}"))}}}");
+        if (random.NextInt32(4) == 0)
+        {
+            body[random.NextInt32(body.Length)] = (byte)random.NextInt32(256);
+        }
+        return body;
+    }
+}
