@@ -132,7 +132,9 @@ public sealed class LifecycleTests : IDisposable
     {
         await using var server = await ServerProcess.StartListeningAsync(_models.PathOf("nothing"), "--urls", "http://0.0.0.0:0");
         await Eventually.AssertAsync(() => server.Output.Contains("Name others with --allowed-hosts.", StringComparison.Ordinal));
-        using var response = await server.Client.GetAsync("/v1/models");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"http://127.0.0.1:{server.Client.BaseAddress!.Port}/v1/models");
+        request.Headers.Host = "server.example";
+        using var response = await server.Client.SendAsync(request);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
     }
 
