@@ -128,7 +128,7 @@ public sealed class ChatTests(TinyServer tiny) : IClassFixture<TinyServer>
     [InlineData("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"top_p\":1e999}", HttpStatusCode.BadRequest, "top_p", "decimal_above_max_value")]
     [InlineData("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":\"1\"}", HttpStatusCode.BadRequest, "n", "invalid_type")]
     [InlineData("{\"model\":\"nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", HttpStatusCode.NotFound, "model", "model_not_found")]
-    [InlineData("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":5000}", HttpStatusCode.BadRequest, "messages", "context_length_exceeded")]
+    [InlineData("{\"model\":\"tiny\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"max_tokens\":50000}", HttpStatusCode.BadRequest, "messages", "context_length_exceeded")]
     public async Task Bad_requests_get_a_status_and_the_envelope(string body, HttpStatusCode status, string? param, string? code)
     {
         using var response = await _server.PostAsync(body);

@@ -40,8 +40,8 @@ public sealed class LifecycleTests : IDisposable
         ModelDirectory.Tiny(_models.PathOf("tiny"));
         await using var server = await ServerProcess.StartAsync(_models.FullName, "--slots", "1", "--max-queued-requests", "1", "--threads", "1");
         using var leave = new CancellationTokenSource();
-        using var running = await server.PostAsync(LongStream.Replace("LENGTH", "2000", StringComparison.Ordinal), HttpCompletionOption.ResponseHeadersRead, leave.Token);
-        var waiting = server.PostAsync(LongStream.Replace("LENGTH", "2000", StringComparison.Ordinal), HttpCompletionOption.ResponseHeadersRead, leave.Token);
+        using var running = await server.PostAsync(LongStream.Replace("LENGTH", "8000", StringComparison.Ordinal), HttpCompletionOption.ResponseHeadersRead, leave.Token);
+        var waiting = server.PostAsync(LongStream.Replace("LENGTH", "8000", StringComparison.Ordinal), HttpCompletionOption.ResponseHeadersRead, leave.Token);
         await Eventually.AssertAsync(async () => await server.LoadOfAsync("tiny") == (1, 1));
         using var refused = await server.PostAsync(LongStream.Replace("LENGTH", "10", StringComparison.Ordinal));
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);

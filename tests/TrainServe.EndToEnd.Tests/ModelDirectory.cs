@@ -9,7 +9,7 @@ namespace TrainServe.EndToEnd.Tests;
 internal static class ModelDirectory
 {
     /// <summary>Random weights of a small shape: it says nonsense, fast.</summary>
-    public static ModelPackage Tiny(string directory, int contextLength = 2048, ulong seed = 1)
+    public static ModelPackage Tiny(string directory, int contextLength = 8192, ulong seed = 1)
     {
         TinyPackages.Write(directory, TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 48, heads: 2, keyValueHeads: 1, maxPositions: contextLength), seed);
         return Export(directory);
