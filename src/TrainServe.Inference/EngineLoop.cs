@@ -24,7 +24,7 @@ internal sealed class EngineLoop
     // Never disposed: a consumer may leave its stream after the engine's end.
     private readonly AutoResetEvent _wake = new(false);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<Sequence> _waiting = [];
+    private readonly List<Sequence> _waiting = [], _unpublished = [];
     private readonly Sequence[] _decoding;
     private readonly int[] _ids, _lengths;
     private Sequence? _prefilling;
@@ -131,7 +131,7 @@ internal sealed class EngineLoop
             if (_waiting[i].CancelRequested)
             {
                 _admission.Leave(_waiting[i].PromptIds.Length);
-                _waiting[i].End(new OperationCanceledException());
+                End(_waiting[i], new OperationCanceledException());
                 _waiting.RemoveAt(i);
             }
         }
@@ -143,15 +143,21 @@ internal sealed class EngineLoop
         {
             EndIfCancelled(_prefilling);
         }
-        FreeEnded();
+        FreeAndPublish();
     }
 
-    private static void EndIfCancelled(Sequence sequence)
+    private void EndIfCancelled(Sequence sequence)
     {
         if (sequence.CancelRequested)
         {
-            sequence.End(new OperationCanceledException());
+            End(sequence, new OperationCanceledException());
         }
+    }
+
+    private void End(Sequence sequence, Exception error)
+    {
+        sequence.Fail(error);
+        _unpublished.Add(sequence);
     }
 
     /// <summary>Computes one chunk of prompt tokens: of one long prompt, or of several that fit into it whole.</summary>
@@ -194,7 +200,7 @@ internal sealed class EngineLoop
     {
         _prefilling = null;
         _decoding[_decodingCount++] = sequence;
-        FreeEnded();
+        FreeAndPublish();
     }
 
     /// <summary>Computes one token for each decoding sequence.</summary>
@@ -216,7 +222,7 @@ internal sealed class EngineLoop
             _decoding[slot].Cached++;
             Choose(_decoding[slot], logits.Slice(slot * _runner.VocabSize, _runner.VocabSize));
         }
-        FreeEnded();
+        FreeAndPublish();
     }
 
     private void Choose(Sequence sequence, ReadOnlySpan<float> logits)
@@ -228,17 +234,18 @@ internal sealed class EngineLoop
             // Counted first: who has read the last token finds it in the status.
             Interlocked.Increment(ref _tokensGenerated);
             Interlocked.Exchange(ref _lastTokenUtcTicks, _time.GetUtcNow().UtcTicks);
-            sequence.Publish(token, top);
+            sequence.Add(token, top);
         }
         catch (Exception error)
         {
             // Whatever goes wrong in choosing one sequence's token is that sequence's fault alone.
-            sequence.End(error);
+            sequence.Fail(error);
         }
+        _unpublished.Add(sequence);
     }
 
-    /// <summary>Gives the slots of ended sequences back and closes the gaps.</summary>
-    private void FreeEnded()
+    /// <summary>Gives the slots of ended sequences back and closes the gaps; then consumers see what is new, so that who sees an end finds the slot free.</summary>
+    private void FreeAndPublish()
     {
         for (int slot = _decodingCount - 1; slot >= 0; slot--)
         {
@@ -257,6 +264,11 @@ internal sealed class EngineLoop
             _runner.CopySlot(_prefilling.Slot, _decodingCount, _prefilling.Cached);
             _prefilling.Slot = _decodingCount;
         }
+        foreach (var sequence in _unpublished)
+        {
+            sequence.Publish();
+        }
+        _unpublished.Clear();
     }
 
     private void FreeDecoding(int slot)
@@ -277,21 +289,22 @@ internal sealed class EngineLoop
     {
         for (int slot = 0; slot < _decodingCount; slot++)
         {
-            _decoding[slot].End(new EngineFaultException(fault, cause));
+            End(_decoding[slot], new EngineFaultException(fault, cause));
             _admission.Finish();
         }
         if (_prefilling is not null)
         {
-            _prefilling.End(new EngineFaultException(fault, cause));
+            End(_prefilling, new EngineFaultException(fault, cause));
             _admission.Finish();
         }
         foreach (var sequence in _waiting)
         {
             _admission.Leave(sequence.PromptIds.Length);
-            sequence.End(new EngineFaultException(fault, cause));
+            End(sequence, new EngineFaultException(fault, cause));
         }
         (_decodingCount, _prefilling) = (0, null);
         _waiting.Clear();
+        _unpublished.ForEach(sequence => sequence.Publish());
         FailArrivals();
     }
 
@@ -300,7 +313,8 @@ internal sealed class EngineLoop
         while (_arrivals.TryDequeue(out var sequence))
         {
             _admission.Leave(sequence.PromptIds.Length);
-            sequence.End(new EngineFaultException(_fault!));
+            sequence.Fail(new EngineFaultException(_fault!));
+            sequence.Publish();
         }
     }
 }

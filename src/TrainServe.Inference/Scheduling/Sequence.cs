@@ -13,6 +13,8 @@ internal sealed class Sequence
     private readonly Channel<GeneratedToken> _output;
     private readonly int[] _stopIds;
     private volatile bool _cancelRequested;
+    private GeneratedToken? _unpublished;
+    private Exception? _error;
 
     /// <param name="request">Checked already.</param>
     /// <param name="maxNewTokens">Most tokens that fit into the context as well.</param>
@@ -55,24 +57,31 @@ internal sealed class Sequence
 
     public void RequestCancel() => _cancelRequested = true;
 
-    /// <summary>Adds a chosen token, and ends the request where it is the last.</summary>
-    public void Publish(TokenLogProb token, TokenLogProb[] top)
+    /// <summary>Adds a chosen token, and ends the sequence where it is the last.</summary>
+    public void Add(TokenLogProb token, TokenLogProb[] top)
     {
         LastId = token.Id;
         Generated++;
         History?.Add(token.Id);
         FinishReason? finish = Array.IndexOf(_stopIds, token.Id) >= 0 ? FinishReason.Stop : Generated == MaxNewTokens ? FinishReason.Length : null;
-        _output.Writer.TryWrite(new GeneratedToken(token.Id, token.LogProb, top, finish));
-        if (finish is not null)
-        {
-            End(null);
-        }
+        _unpublished = new GeneratedToken(token.Id, token.LogProb, top, finish);
+        HasEnded = finish is not null;
     }
 
-    /// <summary>Ends the stream: as finished, or with an exception for its consumer.</summary>
-    public void End(Exception? error)
+    /// <summary>Ends the sequence before it is finished.</summary>
+    public void Fail(Exception error) => (HasEnded, _error) = (true, error);
+
+    /// <summary>Shows the consumer what was added since the last time, and the end.</summary>
+    public void Publish()
     {
-        HasEnded = true;
-        _output.Writer.TryComplete(error);
+        if (_unpublished is { } token)
+        {
+            _output.Writer.TryWrite(token);
+            _unpublished = null;
+        }
+        if (HasEnded)
+        {
+            _output.Writer.TryComplete(_error);
+        }
     }
 }
