@@ -13,6 +13,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     TokenizerTrainCommand.Create(),
     DataPackCommand.Create(),
     PretrainCommand.Create(),
+    SftCommand.Create(),
     ExportCommand.Create(),
     GenerateCommand.Create(),
     ChatCommand.Create(),

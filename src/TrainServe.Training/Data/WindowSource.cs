@@ -1,10 +1,11 @@
+using System.Globalization;
 using TrainServe.Core.Random;
 
 namespace TrainServe.Training.Data;
 
 /// <summary>Rows of one token stream: windows of T + 1 tokens side by side, in another order and with another beginning each epoch.</summary>
 /// <remarks>Documents follow each other in a row and attend to each other, as in GPT-2's training.</remarks>
-public sealed class WindowSource
+public sealed class WindowSource : IRowSource
 {
     private readonly TokenStream _tokens;
     private readonly ulong _seed;
@@ -28,18 +29,26 @@ public sealed class WindowSource
         RowsPerEpoch = Math.Max(1, (tokens.Count - columns) / columns);
     }
 
+    /// <inheritdoc/>
     public string Name { get; }
+
+    /// <inheritdoc/>
     public long RowsPerEpoch { get; }
 
-    /// <summary>Copies T + 1 tokens.</summary>
-    /// <param name="row">Counted over all epochs.</param>
-    /// <param name="destination">T + 1 long.</param>
-    public void Read(long row, Span<int> destination)
+    /// <inheritdoc/>
+    public bool SeparatesTexts => false;
+
+    /// <inheritdoc/>
+    public string Read(long row, Span<int> inputs, Span<int> targets, Span<int> segments)
     {
         var (epoch, place) = Math.DivRem(row, RowsPerEpoch);
         long room = Math.Min(_tokens.Count - (RowsPerEpoch * _columns + 1), _columns - 1);
         var offset = new PhiloxRandom(_seed, RandomStreams.Of(RandomPurpose.RowOffset, epoch, _number));
         long window = new IndexPermutation(RowsPerEpoch, _seed, RandomStreams.Of(RandomPurpose.RowOrder, epoch, _number))[place];
-        _tokens.CopyTo(offset.NextInt32((int)room + 1) + window * _columns, destination);
+        long start = offset.NextInt32((int)room + 1) + window * _columns;
+        _tokens.CopyTo(start, inputs);
+        _tokens.CopyTo(start + 1, targets);
+        segments.Clear();
+        return string.Create(CultureInfo.InvariantCulture, $"{Name}#{row}");
     }
 }

@@ -73,7 +73,7 @@ public sealed class PretrainingLoop : ITrainingRun
     public static PretrainingLoop Prepare(RunOptions options, PretrainingRecipe recipe, string workDirectory, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
         var sources = options.Sources(recipe.Data.Sources);
-        var parent = options.Model is null ? null : ModelPackage.Open(options.Model);
+        var parent = options.OpenModel();
         if ((parent is null) == (recipe.Model is null))
         {
             throw new RecipeException(parent is null
@@ -122,7 +122,7 @@ public sealed class PretrainingLoop : ITrainingRun
         var lineage = new Lineage
         {
             Stage = Stage,
-            Parent = _parent is null ? null : new ParentModel(_parent.Name, _parent.Manifest is null ? FileHash.OfFile(_parent.WeightsPath) : FileHash.OfFile(_parent.ManifestPath)),
+            Parent = _parent is null ? null : RunOptions.ParentOf(_parent),
             Data = _data.Lineage(),
             RecipeName = _options.RecipeName,
             RecipeSha256 = RecipeIdentity.Sha256(_setup.Identity.Recipe),

@@ -38,7 +38,7 @@ internal sealed class RunData : IDisposable
         }
     }
 
-    public WindowMixture Mixture(int columns, ulong seed) =>
+    public RowMixture Mixture(int columns, ulong seed) =>
         new([.. _sets.Select((set, index) => new WindowSource(_names[index], set.Train, columns, seed, index))], _weights, columns);
 
     public IReadOnlyList<ValidationSource> Validation(int columns, int maxRows, int rowsPerBatch) =>

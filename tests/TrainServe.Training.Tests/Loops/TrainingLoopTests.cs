@@ -229,7 +229,7 @@ public sealed class TrainingLoopTests : IDisposable
         return new Run(directory, model, new TrainingLoop(new TrainingSetup
         {
             Model = model,
-            Data = new WindowMixture([new WindowSource("count", _train.Tokens, Columns, 1, 0)], [1], Columns),
+            Data = new RowMixture([new WindowSource("count", _train.Tokens, Columns, 1, 0)], [1], Columns),
             Validation = [new ValidationSource("count", 1, Validation)],
             Seed = 1,
             Training = training,

@@ -2,7 +2,7 @@ using TrainServe.Training.Data;
 
 namespace TrainServe.Training.Tests.Data;
 
-public sealed class WindowMixtureTests : IDisposable
+public sealed class RowMixtureTests : IDisposable
 {
     private readonly List<CountingStream> _streams = [];
 
@@ -95,7 +95,7 @@ public sealed class WindowMixtureTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => prefetcher.Take());
     }
 
-    private WindowMixture Mixture((string Name, int Tokens, double Weight)[] sources, int columns)
+    private RowMixture Mixture((string Name, int Tokens, double Weight)[] sources, int columns)
     {
         var windows = new List<WindowSource>();
         foreach (var (name, tokens, _) in sources)
@@ -103,6 +103,6 @@ public sealed class WindowMixtureTests : IDisposable
             _streams.Add(CountingStream.Create(tokens));
             windows.Add(new WindowSource(name, _streams[^1].Tokens, columns, seed: 5, windows.Count));
         }
-        return new WindowMixture(windows, [.. sources.Select(source => source.Weight)], columns);
+        return new RowMixture(windows, [.. sources.Select(source => source.Weight)], columns);
     }
 }

@@ -1,19 +1,17 @@
-using System.Globalization;
-
 namespace TrainServe.Training.Data;
 
 /// <summary>Rows of several sources, each as often as its weight says.</summary>
 /// <remarks>The next row is of the source that is furthest behind its share, so that the shares hold at every moment and not only on average.</remarks>
-public sealed class WindowMixture : IBatchSource
+public sealed class RowMixture : IBatchSource
 {
-    private readonly IReadOnlyList<WindowSource> _sources;
+    private readonly IReadOnlyList<IRowSource> _sources;
     private readonly double[] _shares;
     private readonly int _columns;
 
     /// <param name="sources">At least one.</param>
     /// <param name="weights">One for each, above 0.</param>
     /// <param name="columns">T.</param>
-    public WindowMixture(IReadOnlyList<WindowSource> sources, IReadOnlyList<double> weights, int columns)
+    public RowMixture(IReadOnlyList<IRowSource> sources, IReadOnlyList<double> weights, int columns)
     {
         if (sources.Count == 0 || weights.Count != sources.Count)
         {
@@ -33,19 +31,18 @@ public sealed class WindowMixture : IBatchSource
     public TokenBatch Read(DataCursor cursor, int rows)
     {
         var consumed = cursor.RowsBySource.ToArray();
-        int[] inputs = new int[rows * _columns], targets = new int[rows * _columns];
-        Span<int> window = new int[_columns + 1];
-        var origin = new List<string>(rows);
+        int[] inputs = new int[rows * _columns], targets = new int[rows * _columns], segments = new int[rows * _columns];
+        var origin = new string[rows];
         for (int row = 0; row < rows; row++)
         {
-            int next = FurthestBehind(consumed);
-            _sources[next].Read(consumed[next], window);
-            window[..^1].CopyTo(inputs.AsSpan(row * _columns));
-            window[1..].CopyTo(targets.AsSpan(row * _columns));
-            origin.Add(string.Create(CultureInfo.InvariantCulture, $"{_sources[next].Name}#{consumed[next]}"));
+            int next = FurthestBehind(consumed), start = row * _columns;
+            origin[row] = _sources[next].Read(consumed[next], inputs.AsSpan(start, _columns), targets.AsSpan(start, _columns), segments.AsSpan(start, _columns));
             consumed[next]++;
         }
-        return new TokenBatch(rows, _columns, inputs, targets, new DataCursor(consumed), string.Join(' ', origin));
+        return new TokenBatch(rows, _columns, inputs, targets, new DataCursor(consumed), string.Join(' ', origin))
+        {
+            Segments = _sources.Any(source => source.SeparatesTexts) ? segments : null,
+        };
     }
 
     private int FurthestBehind(long[] consumed)
