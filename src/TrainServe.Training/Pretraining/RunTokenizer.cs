@@ -48,7 +48,12 @@ public sealed record RunTokenizer(TextTokenizer Tokenizer, string FilesDirectory
             note($"A tokenizer of {section.VocabSize} tokens is trained on the text.");
             Train(section, sources, directory, cancellationToken);
         }
-        return new RunTokenizer(TextTokenizer.Load(directory), directory);
+        var trained = TextTokenizer.Load(directory);
+        if (trained.VocabSize < section.VocabSize)
+        {
+            note($"The text has no more pairs that repeat, so that the tokenizer has {trained.VocabSize} tokens instead of {section.VocabSize}.");
+        }
+        return new RunTokenizer(trained, directory);
     }
 
     private static void Train(TokenizerSection section, IReadOnlyList<DataSourceSection> sources, string directory, CancellationToken cancellationToken)

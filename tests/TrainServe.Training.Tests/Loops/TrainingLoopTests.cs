@@ -278,43 +278,4 @@ public sealed class TrainingLoopTests : IDisposable
             Model.Dispose();
         }
     }
-
-    private class RecordingDisplay : ITrainingDisplay
-    {
-        public List<string> Notes { get; } = [];
-        public List<StepReport> Steps { get; } = [];
-        public List<double> Validations { get; } = [];
-
-        public void Note(string sentence) => Notes.Add(sentence);
-
-        public virtual void Step(StepReport report) => Steps.Add(report);
-
-        public void Validation(long step, MeasuredLoss result, bool isBest) => Validations.Add(result.Loss);
-
-        public void Dispose()
-        {
-        }
-    }
-
-    private sealed class StoppingDisplay(CancellationTokenSource stop, int step) : RecordingDisplay
-    {
-        public override void Step(StepReport report)
-        {
-            if (report.Step == step)
-            {
-                stop.Cancel();
-            }
-        }
-    }
-
-    private sealed class FailingDisplay(int step) : RecordingDisplay
-    {
-        public override void Step(StepReport report)
-        {
-            if (report.Step == step)
-            {
-                throw new TimeoutException();
-            }
-        }
-    }
 }
