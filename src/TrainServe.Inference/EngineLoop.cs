@@ -8,11 +8,7 @@ namespace TrainServe.Inference;
 // V vocabulary.
 
 /// <summary>The engine's one thread: schedule, run, sample, publish. It alone touches running sequences and the cache.</summary>
-/// <remarks>
-/// Slots from 0 on decode together, without gaps; the slot after them belongs to the one sequence whose prompt is being computed. Each turn computes at most
-/// one chunk of prompt tokens and then one token for each decoding sequence, so that a long prompt delays the others by one chunk at most. When a sequence
-/// ends, the last slot moves into the gap.
-/// </remarks>
+/// <remarks>Each turn computes at most one chunk of prompt tokens and then one token for each decoding sequence, so that a long prompt delays the others by one chunk at most.</remarks>
 internal sealed class EngineLoop
 {
     private readonly IModelRunner _runner;
@@ -25,10 +21,8 @@ internal sealed class EngineLoop
     private readonly AutoResetEvent _wake = new(false);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<Sequence> _waiting = [], _unpublished = [];
-    private readonly Sequence[] _decoding;
+    private readonly SlotTable _slots;
     private readonly int[] _ids, _lengths;
-    private Sequence? _prefilling;
-    private int _decodingCount;
     private long _tokensGenerated, _promptTokensComputed, _lastTokenUtcTicks;
     private volatile bool _stopping;
     private volatile string? _fault;
@@ -37,7 +31,7 @@ internal sealed class EngineLoop
     {
         (_runner, _options, _admission, _time) = (runner, options, admission, time);
         _sampler = new TokenSampler(runner.VocabSize);
-        (_decoding, _ids, _lengths) = (new Sequence[options.Slots], new int[options.Slots], new int[options.Slots]);
+        (_slots, _ids, _lengths) = (new SlotTable(runner, options.Slots), new int[options.Slots], new int[options.Slots]);
         new Thread(Run) { IsBackground = true, Name = "TrainServe engine" }.Start();
     }
 
@@ -97,7 +91,7 @@ internal sealed class EngineLoop
             {
                 TakeArrivals();
                 DropCancelled();
-                if (_decodingCount == 0 && _prefilling is null && _waiting.Count == 0)
+                if (_slots.IsEmpty && _waiting.Count == 0)
                 {
                     _wake.WaitOne();
                     continue;
@@ -135,20 +129,17 @@ internal sealed class EngineLoop
                 _waiting.RemoveAt(i);
             }
         }
-        for (int slot = 0; slot < _decodingCount; slot++)
+        foreach (var sequence in _slots.Decoding)
         {
-            EndIfCancelled(_decoding[slot]);
+            EndIfCancelled(sequence);
         }
-        if (_prefilling is not null)
-        {
-            EndIfCancelled(_prefilling);
-        }
+        EndIfCancelled(_slots.Prefilling);
         FreeAndPublish();
     }
 
-    private void EndIfCancelled(Sequence sequence)
+    private void EndIfCancelled(Sequence? sequence)
     {
-        if (sequence.CancelRequested)
+        if (sequence is { CancelRequested: true })
         {
             End(sequence, new OperationCanceledException());
         }
@@ -179,48 +170,42 @@ internal sealed class EngineLoop
             if (sequence.PromptLeft == 0)
             {
                 Choose(sequence, logits);
-                StartDecoding(sequence);
+                _slots.StartDecoding();
+                FreeAndPublish();
             }
         }
     }
 
     private Sequence? NextPrefill()
     {
-        if (_prefilling is null && _waiting.Count > 0 && _decodingCount < _options.Slots)
+        if (_slots.HasRoom && _waiting.Count > 0)
         {
-            _prefilling = _waiting[0];
+            var sequence = _waiting[0];
             _waiting.RemoveAt(0);
-            _prefilling.Slot = _decodingCount;
-            _admission.Start(_prefilling.PromptIds.Length);
+            _slots.StartPrefill(sequence);
+            _admission.Start(sequence.PromptIds.Length);
         }
-        return _prefilling;
-    }
-
-    private void StartDecoding(Sequence sequence)
-    {
-        _prefilling = null;
-        _decoding[_decodingCount++] = sequence;
-        FreeAndPublish();
+        return _slots.Prefilling;
     }
 
     /// <summary>Computes one token for each decoding sequence.</summary>
     private void Decode()
     {
-        int count = _decodingCount;
-        if (count == 0)
+        var decoding = _slots.Decoding;
+        if (decoding.IsEmpty)
         {
             return;
         }
-        for (int slot = 0; slot < count; slot++)
+        for (int slot = 0; slot < decoding.Length; slot++)
         {
-            (_ids[slot], _lengths[slot]) = (_decoding[slot].LastId, _decoding[slot].Cached);
+            (_ids[slot], _lengths[slot]) = (decoding[slot].LastId, decoding[slot].Cached);
         }
-        var logits = _runner.Decode(_ids.AsSpan(0, count), _lengths.AsSpan(0, count));
+        var logits = _runner.Decode(_ids.AsSpan(0, decoding.Length), _lengths.AsSpan(0, decoding.Length));
         _admission.Progress();
-        for (int slot = 0; slot < count; slot++)
+        for (int slot = 0; slot < decoding.Length; slot++)
         {
-            _decoding[slot].Cached++;
-            Choose(_decoding[slot], logits.Slice(slot * _runner.VocabSize, _runner.VocabSize));
+            decoding[slot].Cached++;
+            Choose(decoding[slot], logits.Slice(slot * _runner.VocabSize, _runner.VocabSize));
         }
         FreeAndPublish();
     }
@@ -244,26 +229,10 @@ internal sealed class EngineLoop
         _unpublished.Add(sequence);
     }
 
-    /// <summary>Gives the slots of ended sequences back and closes the gaps; then consumers see what is new, so that who sees an end finds the slot free.</summary>
+    /// <summary>Frees the slots of what has ended; then consumers see what is new, so that who sees an end finds the slot free.</summary>
     private void FreeAndPublish()
     {
-        for (int slot = _decodingCount - 1; slot >= 0; slot--)
-        {
-            if (_decoding[slot].HasEnded)
-            {
-                FreeDecoding(slot);
-            }
-        }
-        if (_prefilling is { HasEnded: true })
-        {
-            _prefilling = null;
-            _admission.Finish();
-        }
-        else if (_prefilling is not null && _prefilling.Slot != _decodingCount)
-        {
-            _runner.CopySlot(_prefilling.Slot, _decodingCount, _prefilling.Cached);
-            _prefilling.Slot = _decodingCount;
-        }
+        _admission.Finish(_slots.FreeEnded());
         foreach (var sequence in _unpublished)
         {
             sequence.Publish();
@@ -271,39 +240,25 @@ internal sealed class EngineLoop
         _unpublished.Clear();
     }
 
-    private void FreeDecoding(int slot)
-    {
-        int last = --_decodingCount;
-        if (slot != last)
-        {
-            var moved = _decoding[last];
-            _runner.CopySlot(last, slot, moved.Cached);
-            moved.Slot = slot;
-            _decoding[slot] = moved;
-        }
-        _decoding[last] = null!;
-        _admission.Finish();
-    }
-
     private void EndAll(string fault, Exception? cause)
     {
-        for (int slot = 0; slot < _decodingCount; slot++)
+        int running = _slots.Decoding.Length + (_slots.Prefilling is null ? 0 : 1);
+        foreach (var sequence in _slots.Decoding)
         {
-            End(_decoding[slot], new EngineFaultException(fault, cause));
-            _admission.Finish();
+            End(sequence, new EngineFaultException(fault, cause));
         }
-        if (_prefilling is not null)
+        if (_slots.Prefilling is { } prefilling)
         {
-            End(_prefilling, new EngineFaultException(fault, cause));
-            _admission.Finish();
+            End(prefilling, new EngineFaultException(fault, cause));
         }
         foreach (var sequence in _waiting)
         {
             _admission.Leave(sequence.PromptIds.Length);
             End(sequence, new EngineFaultException(fault, cause));
         }
-        (_decodingCount, _prefilling) = (0, null);
         _waiting.Clear();
+        _admission.Finish(running);
+        // The slots stay as they are: whatever failed may fail again, and nothing will run in them.
         _unpublished.ForEach(sequence => sequence.Publish());
         FailArrivals();
     }

@@ -49,12 +49,12 @@ internal sealed class Admission(EngineOptions options, TimeProvider time)
         }
     }
 
-    /// <summary>A running request gave its slot back.</summary>
-    public void Finish()
+    /// <summary>Running requests gave their slots back.</summary>
+    public void Finish(int requests)
     {
         lock (_gate)
         {
-            _running--;
+            _running -= requests;
         }
     }
 
