@@ -56,10 +56,11 @@ public sealed class TrainingTests : IDisposable
     [Theory]
     [InlineData("training.step=5", 2, "training.step is not a key of a recipe; did you mean steps?")]
     [InlineData("training.steps=0", 2, "training.steps is 0; it must be at least 1.")]
+    [InlineData("training.batch_rows=1048576", 2, "set training.micro_batch_rows below 1048576.")]
     [InlineData("data.sequence_length=100000", 1, "to train on; a row of 100000 needs 100001")]
     public async Task A_wrong_setting_is_one_sentence_and_an_exit_code(string setting, int exitCode, string message)
     {
-        var result = await PretrainAsync("out", "--set", setting);
+        var result = await PretrainAsync("out", "--set", "training.micro_batch_rows=null", "--set", setting);
         Assert.Equal(exitCode, result.ExitCode);
         Assert.Contains(message, result.Error);
         Assert.Single(result.Error.TrimEnd().Split('\n'));

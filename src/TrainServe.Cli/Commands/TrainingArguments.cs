@@ -69,6 +69,7 @@ internal sealed class TrainingArguments
             {
                 display.Note(line);
             }
+            run.Plan.RequireMemory(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
             var (outcome, package) = run.Run(signal.Requested);
             if (package is null)
             {

@@ -122,7 +122,7 @@ public sealed class TrainingLoop : IDisposable
         }
         double waited = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
         ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step)).NextUInt64();
-        var result = _step.Run(taken, learningRate, dropoutSeed);
+        var result = RunStep(taken, learningRate, dropoutSeed);
         _state = _state with
         {
             Step = _state.Step + 1,
@@ -136,6 +136,23 @@ public sealed class TrainingLoop : IDisposable
         };
         Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, waited);
     }
+
+    private StepResult RunStep(List<TokenBatch> taken, double learningRate, ulong dropoutSeed)
+    {
+        try
+        {
+            return _step.Run(taken, learningRate, dropoutSeed);
+        }
+        catch (Exception error) when (IsOutOfMemory(error))
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"There is not enough memory for step {_state.Step + 1} with {taken[0].Rows} rows of {taken[0].Columns} tokens at once; lower training.micro_batch_rows in a new run. The checkpoints are as they were."), error);
+        }
+    }
+
+    // libtorch's allocators report it as text.
+    private static bool IsOutOfMemory(Exception error) => error is OutOfMemoryException
+        || (error is System.Runtime.InteropServices.ExternalException && (error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase) || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)));
 
     private void Report(MetricsLog metrics, List<TokenBatch> taken, StepResult result, double learningRate, double seconds, double waited)
     {

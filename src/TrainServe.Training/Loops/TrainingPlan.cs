@@ -32,5 +32,19 @@ public sealed record TrainingPlan
 
     public long TotalRows => TotalSteps * BatchRows;
     public long TotalTokens => TotalRows * Columns;
+    /// <summary>Refuses a run that cannot fit, before it takes the machine's memory.</summary>
+    /// <param name="availableBytes">Memory of the machine.</param>
+    /// <exception cref="RecipeException">The estimate is above it.</exception>
+    public void RequireMemory(long availableBytes)
+    {
+        if (Memory.TotalBytes > availableBytes)
+        {
+            string micro = MicroBatchRows > 1 ? $"set training.micro_batch_rows below {MicroBatchRows}" : "lower data.sequence_length or the model's size";
+            throw new RecipeException($"The run needs about {Gibibytes(Memory.TotalBytes)} of memory and this machine has {Gibibytes(availableBytes)}; {micro}.");
+        }
+    }
+
     public double Epochs => (double)TotalRows / RowsPerEpoch;
+
+    private static string Gibibytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):F1} GiB");
 }

@@ -68,9 +68,9 @@ internal sealed class RunData : IDisposable
             return directory;
         }
         Directory.CreateDirectory(Path.GetDirectoryName(directory)!);
-        var options = new PackOptions { ValidationRule = section.ValidationRule, ValidationFraction = section.ValidationFraction };
+        var options = new PackOptions { ValidationRule = section.ValidationRule, ValidationFraction = section.ValidationFraction, SkipBadRecords = section.SkipBadRecords };
         var manifest = new DataPacker(tokenizer.Tokenizer, options).Pack([source.Path], tokenizer.FilesDirectory, directory, cancellationToken);
-        note($"{source.Name}: {manifest.Train.Documents + manifest.Validation.Documents:N0} documents were packed into {manifest.Train.Tokens:N0} tokens to train on and {manifest.Validation.Tokens:N0} to validate on.");
+        note($"{source.Name}: {manifest.Train.Documents + manifest.Validation.Documents:N0} documents were packed into {manifest.Train.Tokens:N0} tokens to train on and {manifest.Validation.Tokens:N0} to validate on{(manifest.SkippedRecords > 0 ? $"; {manifest.SkippedRecords:N0} records were left out" : "")}.");
         return directory;
     }
 

@@ -46,7 +46,7 @@ public sealed record RunTokenizer(TextTokenizer Tokenizer, string FilesDirectory
         if (!Directory.Exists(directory))
         {
             note($"A tokenizer of {section.VocabSize} tokens is trained on the text.");
-            Train(section, sources, directory, cancellationToken);
+            Train(section, recipe.Data.SkipBadRecords, sources, directory, cancellationToken);
         }
         var trained = TextTokenizer.Load(directory);
         if (trained.VocabSize < section.VocabSize)
@@ -56,25 +56,25 @@ public sealed record RunTokenizer(TextTokenizer Tokenizer, string FilesDirectory
         return new RunTokenizer(trained, directory);
     }
 
-    private static void Train(TokenizerSection section, IReadOnlyList<DataSourceSection> sources, string directory, CancellationToken cancellationToken)
+    private static void Train(TokenizerSection section, bool skipBadRecords, IReadOnlyList<DataSourceSection> sources, string directory, CancellationToken cancellationToken)
     {
         string unfinished = directory + ".tmp";
         if (Directory.Exists(unfinished))
         {
             Directory.Delete(unfinished, recursive: true);
         }
-        BytesAndMerges(section, sources, cancellationToken).Save(unfinished);
+        BytesAndMerges(section, skipBadRecords, sources, cancellationToken).Save(unfinished);
         DurableFile.MoveDirectory(unfinished, directory);
     }
 
-    private static BpeVocabulary BytesAndMerges(TokenizerSection section, IReadOnlyList<DataSourceSection> sources, CancellationToken cancellationToken)
+    private static BpeVocabulary BytesAndMerges(TokenizerSection section, bool skipBadRecords, IReadOnlyList<DataSourceSection> sources, CancellationToken cancellationToken)
     {
         if (section.VocabSize == 256 + SpecialTokens.Ours.Count)
         {
             // Nothing to learn: a token is a byte, as in nanoGPT's run on Shakespeare's characters.
             return new BpeVocabulary { Tokens = [.. Enumerable.Range(0, 256).Select(value => new[] { (byte)value })], Merges = [], SpecialTokens = SpecialTokens.Ours };
         }
-        var documents = DocumentReader.Read(sources.Select(source => source.Path), BadRecords.Strict());
+        var documents = DocumentReader.Read(sources.Select(source => source.Path), skipBadRecords ? BadRecords.Lenient() : BadRecords.Strict());
         return BpeTrainer.Train(documents, new BpeTrainerConfig { VocabSize = section.VocabSize }, cancellationToken: cancellationToken);
     }
 }

@@ -33,6 +33,9 @@ public sealed record PretrainingDataSection : IRecipeSection
     /// <summary>The part of it that is kept for validation.</summary>
     public double ValidationFraction { get; init; } = 0.05;
 
+    /// <summary>Whether records that cannot be used are counted and left out, rather than stop the run.</summary>
+    public bool SkipBadRecords { get; init; }
+
     public void Check(RecipeRules rules)
     {
         rules.Range(nameof(SequenceLength), SequenceLength, 2, 1 << 20);

@@ -203,6 +203,23 @@ public sealed class PretrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void A_run_that_needs_more_memory_than_there_is_is_refused_with_what_to_lower()
+    {
+        using var run = Prepare(Options("out"));
+        run.Plan.RequireMemory(run.Plan.Memory.TotalBytes);
+        Assert.Contains("set training.micro_batch_rows below 2", Assert.Throws<RecipeException>(() => run.Plan.RequireMemory(run.Plan.Memory.TotalBytes - 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Bad_records_are_left_out_and_counted_when_the_recipe_says_so()
+    {
+        _directory.WriteText("text/b.jsonl", "{\"text\": \"good\"}\n{\"txt\": 1}\n");
+        Assert.Contains("b.jsonl:2", Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
+        using var run = Prepare(Options("second", overrides: ["data.skip_bad_records=true"]));
+        Assert.Contains(_display.Notes, note => note.EndsWith("; 1 records were left out.", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void An_output_directory_with_a_run_or_a_model_is_left_alone()
     {
         Interrupt();
