@@ -37,8 +37,9 @@ public static class ExitCodes
         {
             return Interrupted;
         }
-        catch (Exception error) when (error is IOException or InvalidDataException or UnauthorizedAccessException or NotSupportedException or InvalidOperationException)
+        catch (Exception error)
         {
+            // Also what nobody foresaw ends in one sentence; TRAINSERVE_DEBUG=1 shows where it came from.
             return await ReportAsync(error, Failed);
         }
     }

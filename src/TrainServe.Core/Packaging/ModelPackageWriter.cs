@@ -36,7 +36,8 @@ public sealed class ModelPackageWriter : IDisposable
         {
             throw new IOException($"{directory} is a file; a directory is needed.");
         }
-        if (!replace && File.Exists(Path.Combine(directory, ModelManifest.FileName)))
+        // Weights without a manifest are somebody else's model.
+        if (!replace && (File.Exists(Path.Combine(directory, ModelManifest.FileName)) || File.Exists(Path.Combine(directory, ModelPackage.WeightsFile))))
         {
             throw new IOException($"{directory} already holds a model; choose another output directory or remove it.");
         }

@@ -100,9 +100,9 @@ internal static class SafeTensorsHeader
         {
             throw new InvalidDataException($"{path}: tensor {name} spans {span[1] - span[0]} bytes where its shape says {size}.");
         }
-        if (span[0] > long.MaxValue - dataStart)
+        if (span[1] > long.MaxValue - dataStart)
         {
-            throw new InvalidDataException($"{path}: tensor {name} starts beyond the file.");
+            throw new InvalidDataException($"{path}: tensor {name} ends beyond the file.");
         }
         return new SafeTensorEntry(name, type, shape, dataStart + span[0], size);
     }

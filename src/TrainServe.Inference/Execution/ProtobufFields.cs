@@ -19,6 +19,11 @@ internal ref struct ProtobufFields(ReadOnlySpan<byte> message)
         while (!_rest.IsEmpty)
         {
             ulong tag = Varint();
+            // Other readers drop the bits above 32 and would see another field than we do.
+            if (tag > uint.MaxValue)
+            {
+                throw Broken();
+            }
             Number = (int)(tag >> 3);
             switch (tag & 7)
             {

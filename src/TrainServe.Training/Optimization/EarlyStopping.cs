@@ -6,8 +6,8 @@ namespace TrainServe.Training.Optimization;
 /// <param name="WithoutImprovement">Measurements since then.</param>
 public sealed record EarlyStopping(double? BestLoss = null, long BestStep = 0, int WithoutImprovement = 0)
 {
-    /// <summary>After another measurement. A loss that is not a number is no improvement.</summary>
-    public EarlyStopping After(double loss, long step) => BestLoss is null ? double.IsNaN(loss) ? this with { WithoutImprovement = WithoutImprovement + 1 } : new(loss, step)
+    /// <summary>After another measurement. A loss that is no finite number is no improvement.</summary>
+    public EarlyStopping After(double loss, long step) => BestLoss is null ? !double.IsFinite(loss) ? this with { WithoutImprovement = WithoutImprovement + 1 } : new(loss, step)
         : loss < BestLoss ? new(loss, step)
         : this with { WithoutImprovement = WithoutImprovement + 1 };
 

@@ -94,6 +94,14 @@ public sealed class ModelPackageTests : IDisposable
     }
 
     [Fact]
+    public void Weights_of_others_without_a_manifest_are_not_overwritten()
+    {
+        string path = Make("a");
+        File.Delete(Path.Combine(path, ModelManifest.FileName));
+        Assert.Contains("already holds a model", Assert.Throws<IOException>(() => new ModelPackageWriter(path, TimeProvider.System)).Message);
+    }
+
+    [Fact]
     public void An_abandoned_writer_leaves_the_old_model()
     {
         string path = Make("a");
