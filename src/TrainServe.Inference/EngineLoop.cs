@@ -214,7 +214,7 @@ internal sealed class EngineLoop
     {
         try
         {
-            var token = _sampler.Sample(logits, sequence.Sampling, sequence.History, sequence.Seed, sequence.Generated);
+            var token = _sampler.Sample(logits, sequence.Sampling, sequence.History, sequence.Seed, sequence.Generated, sequence.Constraint);
             var top = sequence.Sampling.TopLogProbs > 0 ? _sampler.MostLikely(logits, sequence.Sampling.TopLogProbs) : [];
             // Counted first: who has read the last token finds it in the status.
             Interlocked.Increment(ref _tokensGenerated);

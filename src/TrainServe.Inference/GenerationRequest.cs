@@ -21,4 +21,7 @@ public sealed record GenerationRequest
 
     /// <summary>Do not end at the model's own end-of-text tokens (<c>eos_token_id</c> of its config).</summary>
     public bool IgnoreEos { get; init; }
+
+    /// <summary>What the answer must keep to, for this request alone; null where it is free. It is asked before each token, after the penalties and before the temperature.</summary>
+    public ILogitsConstraint? Constraint { get; init; }
 }

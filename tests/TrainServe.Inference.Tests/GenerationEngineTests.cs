@@ -335,6 +335,57 @@ public sealed class GenerationEngineTests
         });
     }
 
+    [Fact]
+    public async Task A_constraint_is_asked_before_each_token_and_told_of_each_but_the_last()
+    {
+        await using var engine = Engine(out _);
+        var constraint = new Alternating(stopId: 9);
+
+        var tokens = await engine.CollectAsync(Requests.Greedy([4], 30, 9) with { Sampling = new() { Seed = 3 }, Constraint = constraint });
+
+        Assert.Equal([2, 5, 2, 5, 9], tokens.Select(token => token.Id));
+        Assert.Equal([2, 5, 2, 5], constraint.Accepted);
+        // Log-probabilities are the model's own.
+        Assert.All(tokens, token => Assert.True(token.LogProb < -0.01f));
+    }
+
+    [Fact]
+    public async Task A_constraint_that_throws_or_leaves_nothing_ends_its_request_alone()
+    {
+        await using var engine = Engine(out _);
+        var other = engine.IdsAsync(Requests.Greedy([8], 40));
+
+        await Assert.ThrowsAsync<NonFiniteLogitsException>(() => engine.CollectAsync(Requests.Greedy([4], 30) with { Constraint = new Mask(logits => logits.Fill(float.NegativeInfinity)) }));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => engine.CollectAsync(Requests.Greedy([4], 30) with { Constraint = new Mask(_ => throw new InvalidOperationException("Broken.")) }));
+
+        Assert.Equal(HashRunner.Continue(VocabSize, [8], 40), await other);
+        await Eventually(() => engine.Status is { Running: 0, IsHealthy: true });
+    }
+
+    private delegate void Masking(Span<float> logits);
+
+    private sealed class Mask(Masking masking) : ILogitsConstraint
+    {
+        void ILogitsConstraint.Mask(Span<float> logits) => masking(logits);
+        public void Accept(int id) => Assert.InRange(id, 0, VocabSize - 1);
+    }
+
+    /// <summary>2, 5, 2, 5 and then the end.</summary>
+    private sealed class Alternating(int stopId) : ILogitsConstraint
+    {
+        public List<int> Accepted { get; } = [];
+
+        public void Mask(Span<float> logits)
+        {
+            int next = Accepted.Count == 4 ? stopId : Accepted.Count % 2 == 0 ? 2 : 5;
+            float kept = logits[next];
+            logits.Fill(float.NegativeInfinity);
+            logits[next] = kept;
+        }
+
+        public void Accept(int id) => Accepted.Add(id);
+    }
+
     private static GenerationEngine Engine(out HashRunner runner, int slots = 4, int chunk = 16, int maxQueued = 64, int maxQueuedTokens = 1 << 20, ModelConfig? config = null, TimeProvider? time = null)
     {
         runner = new HashRunner(VocabSize, slots, ContextLength);

@@ -1,6 +1,6 @@
 namespace TrainServe.Core.Sampling;
 
-/// <summary>How the next token is chosen. Applied in this order: logit bias, repetition, frequency and presence penalty, temperature, top-k, top-p, min-p.</summary>
+/// <summary>How the next token is chosen. Applied in this order: logit bias, repetition, frequency and presence penalty, the request's constraint, temperature, top-k, top-p, min-p.</summary>
 public sealed record SamplingParameters
 {
     /// <summary>Always the most likely token.</summary>

@@ -25,10 +25,11 @@ public sealed class TokenSampler
     /// <param name="history">What the penalties count; null where there are none.</param>
     /// <param name="seed">The request's.</param>
     /// <param name="position">The number of the token within the answer.</param>
-    /// <exception cref="NonFiniteLogitsException">A logit is not a number, or all are infinite.</exception>
-    public TokenLogProb Sample(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history, ulong seed, long position)
+    /// <param name="constraint">What the answer must keep to; null where it is free.</param>
+    /// <exception cref="NonFiniteLogitsException">A logit is not a number, or all are infinite; also when the constraint leaves no token.</exception>
+    public TokenLogProb Sample(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history, ulong seed, long position, ILogitsConstraint? constraint = null)
     {
-        var adjusted = Adjust(logits, parameters, history);
+        var adjusted = Adjust(logits, parameters, history, constraint);
         // IndexOfMax gives the first NaN if there is any.
         int best = TensorPrimitives.IndexOfMax(adjusted);
         if (!float.IsFinite(adjusted[best]))
@@ -52,10 +53,10 @@ public sealed class TokenSampler
         return result;
     }
 
-    private ReadOnlySpan<float> Adjust(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history)
+    private ReadOnlySpan<float> Adjust(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history, ILogitsConstraint? constraint)
     {
         bool penalized = history is not null && parameters.NeedsHistory;
-        if (!penalized && parameters.LogitBias is null)
+        if (!penalized && parameters.LogitBias is null && constraint is null)
         {
             return logits;
         }
@@ -71,6 +72,7 @@ public sealed class TokenSampler
         {
             history!.Penalize(_logits, parameters);
         }
+        constraint?.Mask(_logits);
         return _logits;
     }
 

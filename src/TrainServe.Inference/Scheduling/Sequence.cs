@@ -23,6 +23,7 @@ internal sealed class Sequence
     public Sequence(GenerationRequest request, int maxNewTokens, int[] stopIds, ulong seed)
     {
         (Id, Sampling, PromptIds, MaxNewTokens, Seed, _stopIds) = (request.Id, request.Sampling, [.. request.PromptIds], maxNewTokens, seed, stopIds);
+        Constraint = request.Constraint;
         History = request.Sampling.NeedsHistory ? new TokenHistory(PromptIds) : null;
         _output = Channel.CreateBounded<GeneratedToken>(new BoundedChannelOptions(maxNewTokens) { SingleReader = true, SingleWriter = true });
     }
@@ -33,6 +34,7 @@ internal sealed class Sequence
     public SamplingParameters Sampling { get; }
     public ulong Seed { get; }
     public TokenHistory? History { get; }
+    public ILogitsConstraint? Constraint { get; }
 
     /// <summary>Where its cache lies while it runs.</summary>
     public int Slot { get; set; } = -1;
@@ -64,6 +66,10 @@ internal sealed class Sequence
         Generated++;
         History?.Add(token.Id);
         FinishReason? finish = Array.IndexOf(_stopIds, token.Id) >= 0 ? FinishReason.Stop : Generated == MaxNewTokens ? FinishReason.Length : null;
+        if (finish != FinishReason.Stop)
+        {
+            Constraint?.Accept(token.Id);
+        }
         _unpublished = new GeneratedToken(token.Id, token.LogProb, top, finish);
         HasEnded = finish is not null;
     }
