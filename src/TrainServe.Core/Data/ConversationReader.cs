@@ -3,10 +3,11 @@ using TrainServe.Core.Chat;
 
 namespace TrainServe.Core.Data;
 
-/// <summary>Reads conversations to fine-tune on from <c>.jsonl</c> and <c>.json</c> files, packed or not.</summary>
+/// <summary>Reads conversations to fine-tune on from <c>.jsonl</c>, <c>.json</c> and <c>.txt</c> files, packed or not.</summary>
 /// <remarks>
 /// A file's format is that of its first record: OpenAI's <c>messages</c>, ShareGPT's <c>conversations</c>, Alpaca's <c>instruction</c>, <c>input</c>, <c>output</c>,
-/// <c>prompt</c> and <c>completion</c>, or <c>question</c> and <c>answer</c> with an optional <c>section</c> before them.
+/// <c>prompt</c> and <c>completion</c>, <c>question</c> and <c>answer</c> with an optional <c>section</c> before them, or <c>text</c>. Such a text, and each document of a
+/// <c>.txt</c> file, becomes a conversation in which the user gives the opening and the assistant goes on.
 /// </remarks>
 public static class ConversationReader
 {
@@ -18,6 +19,7 @@ public static class ConversationReader
         new("prompt and completion", record => record.Has("prompt") && record.FirstOf("completion", "response") is not null,
             record => [ChatMessage.User(record.Text("prompt")), ChatMessage.Assistant(record.Text("completion", "response").Trim())]),
         new("question and answer", record => record.Has("question") && record.Has("answer"), Question),
+        new("text to go on with", record => record.Has("text"), record => TextContinuation.Split(record.Text("text"))),
     ];
 
     /// <summary>Streams a file's conversations.</summary>
@@ -33,7 +35,8 @@ public static class ConversationReader
 
     private static IEnumerable<Conversation> ReadGood(string path, BadRecords bad)
     {
-        foreach (var (messages, origin) in RecordFormat.Read(path, Formats, bad))
+        var records = DataFiles.KindOf(path) == ".txt" ? Continuations(path, bad) : RecordFormat.Read(path, Formats, bad);
+        foreach (var (messages, origin) in records)
         {
             if (ConversationRules.FaultForTraining(messages) is { } fault)
             {
@@ -41,6 +44,31 @@ public static class ConversationReader
                 continue;
             }
             yield return new Conversation(messages, origin);
+        }
+    }
+
+    private static IEnumerable<(IReadOnlyList<ChatMessage> Value, RecordOrigin Origin)> Continuations(string path, BadRecords bad)
+    {
+        // Damaged text always stops the reading; only texts that cannot be divided are counted.
+        foreach (var document in DocumentReader.Read(path, BadRecords.Strict()))
+        {
+            if (Continuation(document, bad) is { } messages)
+            {
+                yield return (messages, document.Origin);
+            }
+        }
+    }
+
+    private static IReadOnlyList<ChatMessage>? Continuation(Document document, BadRecords bad)
+    {
+        try
+        {
+            return TextContinuation.Split(document.Text);
+        }
+        catch (RecordFaultException fault)
+        {
+            bad.Add(document.Origin, fault.Message, fault);
+            return null;
         }
     }
 

@@ -26,6 +26,7 @@ public sealed class ConversationReaderTests : IDisposable
         { """{"task":"t","prompt":"p","completion":" c"}""", "user:p|assistant:c" },
         { """{"question":"q","answer":"a"}""", "user:q|assistant:a" },
         { """{"story":"x","section":"s","question":"q","answer":"a"}""", "user:s\n\nq|assistant:a" },
+        { """{"text":"One. Two."}""", "user:One.|assistant:Two." },
     };
 
     [Theory, MemberData(nameof(Formats))]
@@ -39,6 +40,30 @@ public sealed class ConversationReaderTests : IDisposable
             Assert.Equal([expected, expected], conversations.Select(Show));
             Assert.Equal(path == lines ? [$"{path}:1", $"{path}:2"] : [$"{path}:2", $"{path}:3"], conversations.Select(conversation => conversation.Origin.ToString()));
         }
+    }
+
+    [Fact]
+    public void A_text_becomes_an_opening_and_its_continuation()
+    {
+        string path = Write("stories.txt", "A dog ran. \"Stop!\" said Tim. It did not\nstop. It was 3.5 miles.\n<|endoftext|>\nHe came. He saw. He won.\n");
+        var conversations = ConversationReader.Read(path, BadRecords.Strict()).ToArray();
+        Assert.Equal(2, conversations.Length);
+        Assert.All(conversations, conversation => Assert.Equal([ChatRole.User, ChatRole.Assistant], conversation.Messages.Select(message => message.Role)));
+        Assert.Equal(["A dog ran. \"Stop!\" said Tim. It did not\nstop. It was 3.5 miles.", "He came. He saw. He won."], conversations.Select(conversation => string.Join(' ', conversation.Messages.Select(message => message.Content))));
+        Assert.Contains(conversations[0].Messages[0].Content, new[] { "A dog ran.", "A dog ran. \"Stop!\" said Tim." });
+        Assert.Equal("He came.", conversations[1].Messages[0].Content);
+        Assert.Equal(conversations.Select(Show), ConversationReader.Read(path, BadRecords.Strict()).Select(Show));
+    }
+
+    [Fact]
+    public void A_text_of_one_sentence_has_nothing_to_go_on_with()
+    {
+        string path = Write("stories.txt", "Only this.\n<|endoftext|>\nOne. Two.\n");
+        var fault = Assert.Throws<InvalidDataException>(() => ConversationReader.Read(path, BadRecords.Strict()).ToList());
+        Assert.Contains("stories.txt:1: the text is one sentence", fault.Message, StringComparison.Ordinal);
+        var bad = BadRecords.Lenient();
+        Assert.Single(ConversationReader.Read(path, bad));
+        Assert.Equal(1, bad.Skipped);
     }
 
     [Fact]
