@@ -15,6 +15,9 @@ internal sealed class ScriptedEngine : ITextEngine
     /// <summary>Requests in the order in which they came.</summary>
     public List<GenerationRequest> Requests { get; } = [];
 
+    /// <summary>Throws what a real engine would throw for a request that it does not take.</summary>
+    public Action<GenerationRequest>? Check { get; set; }
+
     public int Running => Volatile.Read(ref _running);
 
     /// <summary>Why the engine is dead.</summary>
@@ -30,6 +33,7 @@ internal sealed class ScriptedEngine : ITextEngine
 
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        Check?.Invoke(request);
         lock (Requests)
         {
             Requests.Add(request);

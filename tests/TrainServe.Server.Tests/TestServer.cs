@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
+using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Server.Catalogue;
 using TrainServe.TestSupport;
@@ -79,7 +80,7 @@ internal sealed class TestServer : IAsyncDisposable
             Tokenizer = tokenizer,
             Template = template,
             Engine = engine,
-            Defaults = GenerationConfig.Default,
+            DefaultSampling = new SamplingParameters(),
             ContextLength = 64,
             StopTokenIds = template.StopTokenIds,
             LineageId = new string('a', 64),

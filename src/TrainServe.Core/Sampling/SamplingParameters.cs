@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace TrainServe.Core.Sampling;
 
 /// <summary>How the next token is chosen. Applied in this order: logit bias, repetition, frequency and presence penalty, the request's constraint, temperature, top-k, top-p, min-p.</summary>
@@ -41,27 +43,32 @@ public sealed record SamplingParameters
     /// <exception cref="ArgumentException">A value is outside its range; the message names it.</exception>
     public SamplingParameters Validated(int vocabSize)
     {
-        Require(Temperature is >= 0 and <= 100, nameof(Temperature), Temperature, "from 0 to 100");
-        Require(TopK >= 0, nameof(TopK), TopK, "0 or more");
-        Require(TopP is > 0 and <= 1, nameof(TopP), TopP, "above 0 and at most 1");
-        Require(MinP is >= 0 and <= 1, nameof(MinP), MinP, "from 0 to 1");
-        Require(FrequencyPenalty is >= -2 and <= 2, nameof(FrequencyPenalty), FrequencyPenalty, "from -2 to 2");
-        Require(PresencePenalty is >= -2 and <= 2, nameof(PresencePenalty), PresencePenalty, "from -2 to 2");
-        Require(RepetitionPenalty is >= 0.01f and <= 100, nameof(RepetitionPenalty), RepetitionPenalty, "from 0.01 to 100");
-        Require(TopLogProbs >= 0 && TopLogProbs <= vocabSize, nameof(TopLogProbs), TopLogProbs, "from 0 to the size of the vocabulary");
+        Require(SamplingRanges.Temperature, Temperature, nameof(Temperature));
+        Require(SamplingRanges.TopK, TopK, nameof(TopK));
+        Require(SamplingRanges.TopP, TopP, nameof(TopP));
+        Require(SamplingRanges.MinP, MinP, nameof(MinP));
+        Require(SamplingRanges.FrequencyPenalty, FrequencyPenalty, nameof(FrequencyPenalty));
+        Require(SamplingRanges.PresencePenalty, PresencePenalty, nameof(PresencePenalty));
+        Require(SamplingRanges.RepetitionPenalty, RepetitionPenalty, nameof(RepetitionPenalty));
+        Require(SamplingRanges.TopLogProbs(vocabSize), TopLogProbs, nameof(TopLogProbs));
         foreach (var (id, bias) in LogitBias ?? new Dictionary<int, float>())
         {
-            Require(id >= 0 && id < vocabSize, nameof(LogitBias), id, $"for tokens from 0 to {vocabSize - 1}");
-            Require(bias is >= -100 and <= 100, nameof(LogitBias), bias, "from -100 to 100");
+            if (id < 0 || id >= vocabSize)
+            {
+                throw Wrong(nameof(LogitBias), $"is for token {id}; tokens are from 0 to {vocabSize - 1}.");
+            }
+            Require(SamplingRanges.LogitBias, bias, nameof(LogitBias));
         }
         return this;
 
-        static void Require(bool holds, string name, object value, string rule)
+        static void Require(NumberRange range, float value, string name)
         {
-            if (!holds)
+            if (!range.Contains(value))
             {
-                throw new ArgumentException($"{name} is {value}; it must be {rule}.", name);
+                throw Wrong(name, string.Create(CultureInfo.InvariantCulture, $"is {value}; it must be {range}."));
             }
         }
+
+        static ArgumentException Wrong(string name, string fault) => new($"{name} {fault}", name);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
@@ -31,7 +32,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             throw new InvalidDataException($"{directory}: its tokenizer has {tokenizer.VocabSize} tokens, but its weights know {package.Config.VocabSize}.");
         }
         var template = ChatTemplate.Load(package.Directory, tokenizer);
-        var defaults = GenerationConfig.Read(Path.Combine(package.Directory, ModelPackage.GenerationConfigFile));
+        var defaults = ReadDefaults(package, out var sampling);
         int contextLength = options.ContextLength == 0 ? package.Config.MaxPositionEmbeddings : Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings);
         var engine = GenerationEngine.Load(package, precision, new EngineOptions
         {
@@ -49,7 +50,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             Tokenizer = tokenizer,
             Template = template,
             Engine = new OnnxTextEngine(engine),
-            Defaults = defaults,
+            DefaultSampling = sampling,
             ContextLength = contextLength,
             StopTokenIds = [.. template.StopTokenIds.Union(package.Config.EosTokenId).Union(defaults.EosTokenId)],
             LineageId = FileHash.OfFile(package.ManifestPath),
@@ -74,6 +75,29 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         }
         return Preference.FirstOrDefault(precision => package.Precisions.Contains(precision, StringComparer.Ordinal))
             ?? throw new InvalidDataException($"{package.Directory} has no export with a certificate; make one with: trainserve export --model {package.Directory}");
+    }
+
+    /// <summary>What the model's author wishes where a request says nothing.</summary>
+    /// <exception cref="InvalidDataException">A value could not be used; it would fail every request that relies on it.</exception>
+    internal static GenerationConfig ReadDefaults(ModelPackage package, out SamplingParameters sampling)
+    {
+        string path = Path.Combine(package.Directory, ModelPackage.GenerationConfigFile);
+        var config = GenerationConfig.Read(path);
+        sampling = new SamplingParameters { Temperature = config.DoSample ? config.Temperature ?? 1 : 0, TopK = config.TopK ?? 0, TopP = config.TopP ?? 1 };
+        try
+        {
+            sampling.Validated(package.Config.VocabSize);
+        }
+        catch (ArgumentException error)
+        {
+            string name = JsonNamingPolicy.SnakeCaseLower.ConvertName(error.ParamName!);
+            throw new InvalidDataException($"{path}: {name}{error.Message[error.ParamName!.Length..].Split(" (Parameter", 2)[0]}", error);
+        }
+        foreach (int id in config.EosTokenId.Where(id => id < 0 || id >= package.Config.VocabSize))
+        {
+            throw new InvalidDataException($"{path}: eos_token_id is {id}; tokens are from 0 to {package.Config.VocabSize - 1}.");
+        }
+        return config;
     }
 
     /// <summary>One short answer, so that the first caller does not wait for what is only done once.</summary>

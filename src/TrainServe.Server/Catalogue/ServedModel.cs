@@ -1,5 +1,6 @@
 using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
+using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Server.Contracts;
 
@@ -13,7 +14,8 @@ internal sealed class ServedModel : IAsyncDisposable
     public required TextTokenizer Tokenizer { get; init; }
     public required ChatTemplate Template { get; init; }
     public required ITextEngine Engine { get; init; }
-    public required GenerationConfig Defaults { get; init; }
+    /// <summary>How to sample where a request does not say; checked when the model was loaded.</summary>
+    public required SamplingParameters DefaultSampling { get; init; }
 
     /// <summary>Tokens of prompt and answer together.</summary>
     public required int ContextLength { get; init; }

@@ -10,7 +10,7 @@ namespace TrainServe.Server.Errors;
 internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryAfter = null)
 {
     private const string InvalidRequest = "invalid_request_error", ServerFault = "server_error";
-    private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5), ReloadRetry = TimeSpan.FromSeconds(2);
 
     /// <summary>Whether the operator has to know, and not only the caller.</summary>
     public bool IsFault => Status == StatusCodes.Status500InternalServerError;
@@ -21,6 +21,7 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
         PromptTooLongException => new(StatusCodes.Status400BadRequest,
             new ErrorDetail("The messages are longer than this model's context. Please reduce the length of the messages.", InvalidRequest, "messages", "context_length_exceeded")),
         QueueFullException => Unavailable("The server is busy: its queue is full. Please try again.", QueueRetry, "server_overloaded"),
+        EngineFaultException => Unavailable("The model failed and is being loaded anew. Please try again.", ReloadRetry, "model_unavailable"),
         ServerUnavailableException error => Unavailable(error.Message, error.RetryAfter, null),
         OperationCanceledException => Unavailable("The server is shutting down. Please try again.", DrainRetry, null), // who left reads no answer
         BadHttpRequestException error => OfStatus(error.StatusCode),

@@ -14,9 +14,6 @@ internal static class ChatPrompt
     // Unicode normalization can shorten a text, but not by more than this.
     private const int NormalizationSlack = 4;
 
-    // On the wire 0 is allowed and leaves one token, as this does.
-    private const float LeastTopP = 1e-9f;
-
     /// <summary>One engine request for each choice.</summary>
     /// <exception cref="InvalidRequestException">The prompt is too long for the model, or a token id is not of its vocabulary.</exception>
     public static GenerationRequest[] Plan(ServedModel model, ChatCompletionRequest request, string id)
@@ -77,16 +74,16 @@ internal static class ChatPrompt
 
     private static SamplingParameters Sampling(ServedModel model, ChatCompletionRequest request)
     {
-        var defaults = model.Defaults;
-        return new SamplingParameters
+        var defaults = model.DefaultSampling;
+        return defaults with
         {
-            Temperature = request.Temperature ?? (defaults.DoSample ? defaults.Temperature ?? 1 : 0),
-            TopK = Math.Max(0, request.TopK ?? defaults.TopK ?? 0),
-            TopP = Math.Max(request.TopP ?? defaults.TopP ?? 1, LeastTopP),
-            MinP = request.MinP ?? 0,
-            FrequencyPenalty = request.FrequencyPenalty ?? 0,
-            PresencePenalty = request.PresencePenalty ?? 0,
-            RepetitionPenalty = request.RepetitionPenalty ?? 1,
+            Temperature = request.Temperature ?? defaults.Temperature,
+            TopK = Math.Max(0, request.TopK ?? defaults.TopK),
+            TopP = request.TopP ?? defaults.TopP,
+            MinP = request.MinP ?? defaults.MinP,
+            FrequencyPenalty = request.FrequencyPenalty ?? defaults.FrequencyPenalty,
+            PresencePenalty = request.PresencePenalty ?? defaults.PresencePenalty,
+            RepetitionPenalty = request.RepetitionPenalty ?? defaults.RepetitionPenalty,
             LogitBias = request.LogitBias,
             TopLogProbs = request.TopLogprobs ?? 0,
         };
@@ -98,6 +95,12 @@ internal static class ChatPrompt
     private static void RequireVocabulary(ServedModel model, ChatCompletionRequest request)
     {
         int size = model.Package.Config.VocabSize;
+        if (request.TopLogprobs > SamplingRanges.TopLogProbs(size).Most)
+        {
+            throw new InvalidRequestException(
+                $"Invalid 'top_logprobs': integer above maximum value. This model's vocabulary has {size} tokens, but got {request.TopLogprobs} instead.",
+                "top_logprobs", "integer_above_max_value");
+        }
         foreach (var (ids, param) in new[] { (request.LogitBias?.Keys ?? [], "logit_bias"), (request.StopTokenIds, "stop_token_ids") })
         {
             foreach (int id in ids.Where(id => id >= size))

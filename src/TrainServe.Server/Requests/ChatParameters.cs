@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using TrainServe.Core.Sampling;
 using static TrainServe.Server.Requests.ParameterTreatment;
 
 namespace TrainServe.Server.Requests;
@@ -20,9 +21,9 @@ internal static class ChatParameters
         Honoured("stream_options", "include_usage adds a last chunk with the usage. Chunks are never padded, whatever include_obfuscation says.",
             (ref json, request) => request with { StreamOptions = ReadStreamOptions(ref json) }),
         Honoured("temperature", "0 (always the likeliest token) to 2.",
-            (ref json, request) => request with { Temperature = json.ReadNumber(0, 2) }),
+            (ref json, request) => request with { Temperature = json.ReadNumber(SamplingRanges.Temperature) }),
         Honoured("top_p", "Samples from the likeliest tokens whose probabilities reach this sum.",
-            (ref json, request) => request with { TopP = json.ReadNumber(0, 1) }),
+            (ref json, request) => request with { TopP = json.ReadNumber(SamplingRanges.TopP) }),
         Honoured("n", "Answers to make, 1 to 128. With a seed, choice i is the answer to seed + i alone.",
             (ref json, request) => request with { N = json.ReadInt32(1, MostChoices) }),
         Honoured("max_tokens", "Tokens to make at most; what the context leaves when absent.",
@@ -40,9 +41,9 @@ internal static class ChatParameters
         Honoured("logit_bias", "Token id to a number from -100 to 100 that is added to its logit.",
             (ref json, request) => request with { LogitBias = ReadLogitBias(ref json) }),
         Honoured("frequency_penalty", "-2 to 2, subtracted from a token's logit for each time it was made.",
-            (ref json, request) => request with { FrequencyPenalty = json.ReadNumber(-2, 2) }),
+            (ref json, request) => request with { FrequencyPenalty = json.ReadNumber(SamplingRanges.FrequencyPenalty) }),
         Honoured("presence_penalty", "-2 to 2, subtracted from the logit of a token that was made.",
-            (ref json, request) => request with { PresencePenalty = json.ReadNumber(-2, 2) }),
+            (ref json, request) => request with { PresencePenalty = json.ReadNumber(SamplingRanges.PresencePenalty) }),
         Refused("response_format", "answers are not constrained to a format.", """{"type":"text"}"""),
         Refused("tools", "models here call no tools.", "[]"),
         Refused("tool_choice", "models here call no tools.", "\"none\"", "\"auto\""),
@@ -69,9 +70,9 @@ internal static class ChatParameters
         Extension(Honoured("top_k", "Samples from this many likeliest tokens; 0 or -1 for all.",
             (ref json, request) => request with { TopK = json.ReadInt32(-1, int.MaxValue) })),
         Extension(Honoured("min_p", "Leaves out tokens less likely than this share of the likeliest.",
-            (ref json, request) => request with { MinP = json.ReadNumber(0, 1) })),
-        Extension(Honoured("repetition_penalty", "Above 0: divides the logit of a token that was seen where it is positive, multiplies it where negative.",
-            (ref json, request) => request with { RepetitionPenalty = ReadRepetitionPenalty(ref json) })),
+            (ref json, request) => request with { MinP = json.ReadNumber(SamplingRanges.MinP) })),
+        Extension(Honoured("repetition_penalty", "0.01 to 100: divides the logit of a token that was seen where it is positive, multiplies it where negative.",
+            (ref json, request) => request with { RepetitionPenalty = json.ReadNumber(SamplingRanges.RepetitionPenalty) })),
         Extension(Honoured("ignore_eos", "Goes on after the tokens that end an answer.",
             (ref json, request) => request with { IgnoreEos = json.ReadBoolean() })),
         Extension(Honoured("stop_token_ids", "Tokens that end the answer, besides the model's own.",
@@ -173,7 +174,7 @@ internal static class ChatParameters
             {
                 throw json.Invalid("object_above_max_properties", $"Invalid 'logit_bias': too many properties. Expected at most {MostBiases}.");
             }
-            biases[id] = json.ReadNumber(-100, 100);
+            biases[id] = json.ReadNumber(SamplingRanges.LogitBias);
         }
         return biases.Count == 0 ? null : biases;
     }
@@ -187,13 +188,6 @@ internal static class ChatParameters
             ids.Add(json.ReadInt32(0, int.MaxValue));
         }
         return ids;
-    }
-
-    private static float ReadRepetitionPenalty(ref JsonRequestReader json)
-    {
-        float penalty = json.ReadNumber(0, 100);
-        return penalty > 0 ? penalty : throw json.Invalid("decimal_below_min_value",
-            $"Invalid '{json.Path}': decimal below minimum value. Expected a value > 0, but got 0 instead.");
     }
 
     private static void ReadMetadata(ref JsonRequestReader json)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using TrainServe.Core.Sampling;
 using TrainServe.Server.Errors;
 
 namespace TrainServe.Server.Requests;
@@ -207,8 +208,9 @@ internal ref struct JsonRequestReader
             : value;
     }
 
-    public readonly float ReadNumber(double least, double most)
+    public readonly float ReadNumber(NumberRange range)
     {
+        var (least, most) = range;
         if (_json.TokenType != JsonTokenType.Number)
         {
             throw WrongType("a decimal");

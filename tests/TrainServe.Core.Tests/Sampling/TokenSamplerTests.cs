@@ -143,7 +143,7 @@ public sealed class TokenSamplerTests
         float[] logits = new float[100];
         logits[70] = value;
 
-        foreach (var parameters in new[] { SamplingParameters.Greedy, new SamplingParameters(), new SamplingParameters { TopK = 3 }, new SamplingParameters { TopP = 0.5f } })
+        foreach (var parameters in new[] { SamplingParameters.Greedy, new SamplingParameters(), new SamplingParameters { TopK = 3 }, new SamplingParameters { TopP = 0.5f }, new SamplingParameters { TopP = 0 } })
         {
             Assert.Throws<NonFiniteLogitsException>(() => new TokenSampler(100).Sample(logits, parameters, null, 0, 0));
         }
@@ -180,7 +180,7 @@ public sealed class TokenSamplerTests
         foreach (var (parameters, name) in new (SamplingParameters, string)[]
         {
             (new() { Temperature = -1 }, "Temperature"), (new() { Temperature = float.NaN }, "Temperature"), (new() { Temperature = float.PositiveInfinity }, "Temperature"),
-            (new() { TopK = -1 }, "TopK"), (new() { TopP = 0 }, "TopP"), (new() { TopP = 1.1f }, "TopP"), (new() { TopP = float.NaN }, "TopP"),
+            (new() { TopK = -1 }, "TopK"), (new() { TopP = -0.1f }, "TopP"), (new() { TopP = 1.1f }, "TopP"), (new() { TopP = float.NaN }, "TopP"),
             (new() { MinP = -0.1f }, "MinP"), (new() { MinP = float.NaN }, "MinP"), (new() { FrequencyPenalty = 3 }, "FrequencyPenalty"), (new() { FrequencyPenalty = float.NaN }, "FrequencyPenalty"),
             (new() { PresencePenalty = -3 }, "PresencePenalty"), (new() { RepetitionPenalty = 0 }, "RepetitionPenalty"), (new() { RepetitionPenalty = float.NaN }, "RepetitionPenalty"),
             (new() { TopLogProbs = -1 }, "TopLogProbs"), (new() { TopLogProbs = 11 }, "TopLogProbs"), (new() { LogitBias = new Dictionary<int, float> { [10] = 1 } }, "LogitBias"),

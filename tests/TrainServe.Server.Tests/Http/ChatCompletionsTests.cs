@@ -190,6 +190,20 @@ public sealed class ChatCompletionsTests
     }
 
     [Fact]
+    public async Task A_dead_engine_is_503_with_a_time_to_come_back()
+    {
+        foreach (string stream in (string[])["true", "false"])
+        {
+            var engine = new ScriptedEngine { Script = (_, _) => throw new EngineFaultException("secret internals") };
+            await using var server = await TestServer.StartAsync(engine);
+            using var response = await server.ChatAsync($"\"stream\":{stream}");
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+            Assert.True(response.Headers.RetryAfter!.Delta >= TimeSpan.FromSeconds(1));
+            Assert.DoesNotContain("secret", await Envelope.AssertAsync(response, "server_error", null, "model_unavailable"));
+        }
+    }
+
+    [Fact]
     public async Task One_failing_choice_fails_the_request_and_stops_the_others()
     {
         int calls = 0;

@@ -9,9 +9,10 @@ namespace TrainServe.Server.Tests.Http;
 
 public sealed class ErrorTests : IAsyncLifetime
 {
+    private readonly ScriptedEngine _engine = ScriptedEngine.Saying('h');
     private TestServer _server = null!;
 
-    public async ValueTask InitializeAsync() => _server = await TestServer.StartAsync(ScriptedEngine.Saying('h'), "--max-body-bytes", "65536", "--max-messages", "5");
+    public async ValueTask InitializeAsync() => _server = await TestServer.StartAsync(_engine, "--max-body-bytes", "65536", "--max-messages", "5");
 
     public ValueTask DisposeAsync() => _server.DisposeAsync();
 
@@ -120,6 +121,28 @@ public sealed class ErrorTests : IAsyncLifetime
         using var response = await _server.ChatAsync("\"logit_bias\":{\"100000\":1}");
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         await Envelope.AssertAsync(response, "invalid_request_error", "logit_bias", "invalid_value");
+    }
+
+    [Theory]
+    [InlineData("temperature", -0.001, 0, 2, 2.001)]
+    [InlineData("top_p", -0.001, 0, 1, 1.001)]
+    [InlineData("min_p", -0.001, 0, 1, 1.001)]
+    [InlineData("frequency_penalty", -2.001, -2, 2, 2.001)]
+    [InlineData("presence_penalty", -2.001, -2, 2, 2.001)]
+    [InlineData("repetition_penalty", 0.0099, 0.01, 100, 100.001)]
+    public async Task What_is_let_in_is_what_the_engine_takes(string name, double below, double least, double most, double above)
+    {
+        _engine.Check = request => request.Sampling.Validated(262);
+        foreach (double value in (double[])[least, most])
+        {
+            using var answer = await _server.ChatAsync(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"\"{name}\":{value}"));
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        }
+        foreach (double value in (double[])[below, above])
+        {
+            using var refused = await _server.ChatAsync(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"\"{name}\":{value}"));
+            Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        }
     }
 
     [Fact]
