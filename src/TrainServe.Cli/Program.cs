@@ -14,6 +14,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     DataPackCommand.Create(),
     PretrainCommand.Create(),
     SftCommand.Create(),
+    RewardCommand.Create(),
     ExportCommand.Create(),
     GenerateCommand.Create(),
     ChatCommand.Create(),

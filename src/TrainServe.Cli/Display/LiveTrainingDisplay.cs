@@ -25,10 +25,10 @@ internal sealed class LiveTrainingDisplay(LiveDisplayContext context) : ITrainin
         table.AddRow(
             $"{report.Step:N0} of {report.TotalSteps:N0}", $"{report.Loss:F4}", _validation, $"{report.LearningRate:0.0e+0}", $"{report.GradientNorm:F2}",
             $"{report.TokensPerSecond:N0}", PlanText.Duration(report.Remaining));
-        context.UpdateTarget(new Rows(table, new Markup($"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/]")));
+        context.UpdateTarget(new Rows(table, new Text(PlanText.Scalars(report.Scalars).Trim()), new Markup($"[green]{new string('━', done)}[/][grey]{new string('━', BarWidth - done)}[/]")));
     }
 
-    public void Validation(long step, MeasuredLoss result, bool isBest) => _validation = $"{result.Loss:F4} at {step:N0}{(isBest ? ", best" : "")}";
+    public void Validation(long step, MeasuredLoss result, bool isBest) => _validation = $"{result.Loss:F4}{PlanText.Scalars(result.Scalars)} at {step:N0}{(isBest ? ", best" : "")}";
 
     public void Dispose() => context.Refresh();
 }

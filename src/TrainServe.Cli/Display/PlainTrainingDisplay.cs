@@ -23,11 +23,11 @@ internal sealed class PlainTrainingDisplay(TextWriter output, TimeProvider time)
     public void Validation(long step, MeasuredLoss result, bool isBest)
     {
         string sources = result.LossBySource.Count > 1 ? $" ({string.Join(", ", result.LossBySource.Select(source => $"{source.Key} {source.Value:F4}"))})" : "";
-        output.WriteLine($"step {step}  validation loss {result.Loss:F4}{sources}{(isBest ? "  best" : "")}");
+        output.WriteLine($"step {step}  validation loss {result.Loss:F4}{sources}{PlanText.Scalars(result.Scalars)}{(isBest ? "  best" : "")}");
     }
 
     public void Dispose() => output.Flush();
 
     internal static string Line(StepReport report) =>
-        $"step {report.Step}/{report.TotalSteps}  loss {report.Loss:F4}  rate {report.LearningRate:0.0e+0}  norm {report.GradientNorm:F2}  {report.TokensPerSecond:N0} tokens/s  {PlanText.Duration(report.Remaining)} left";
+        $"step {report.Step}/{report.TotalSteps}  loss {report.Loss:F4}  rate {report.LearningRate:0.0e+0}  norm {report.GradientNorm:F2}{PlanText.Scalars(report.Scalars)}  {report.TokensPerSecond:N0} tokens/s  {PlanText.Duration(report.Remaining)} left";
 }

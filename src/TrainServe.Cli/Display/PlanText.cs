@@ -31,6 +31,9 @@ internal static class PlanText
         return $"{end}, {state.LearnedTokens:N0} tokens in {Duration(TimeSpan.FromSeconds(state.Seconds))}, {loss}. The model is in {package.Directory}";
     }
 
+    /// <summary>A stage's own numbers, the first few of them: a line holds no more.</summary>
+    public static string Scalars(IReadOnlyDictionary<string, double> scalars) => string.Concat(scalars.Take(4).Select(scalar => $"  {scalar.Key} {scalar.Value:0.####}"));
+
     public static string Duration(TimeSpan time) =>
         time.TotalHours >= 1 ? $"{(int)time.TotalHours} h {time.Minutes:D2} min" : time.TotalMinutes >= 1 ? $"{time.Minutes} min {time.Seconds:D2} s" : $"{time.TotalSeconds:F0} s";
 

@@ -6,7 +6,8 @@ namespace TrainServe.Core.Data;
 /// <summary>Reads conversations to fine-tune on from <c>.jsonl</c>, <c>.json</c> and <c>.txt</c> files, packed or not.</summary>
 /// <remarks>
 /// A file's format is that of its first record: OpenAI's <c>messages</c>, ShareGPT's <c>conversations</c>, Alpaca's <c>instruction</c>, <c>input</c>, <c>output</c>,
-/// <c>prompt</c> and <c>completion</c>, <c>question</c> and <c>answer</c> with an optional <c>section</c> before them, or <c>text</c>. Such a text, and each document of a
+/// <c>prompt</c> and <c>completion</c>, <c>question</c> and <c>answer</c> with an optional <c>section</c> before them, <c>text</c>, or a preference record, whose better
+/// answer is learned: <c>prompt</c> and <c>chosen</c>, or <c>chosen</c> alone as one of Anthropic's transcripts. A <c>text</c>, and each document of a
 /// <c>.txt</c> file, becomes a conversation in which the user gives the opening and the assistant goes on.
 /// </remarks>
 public static class ConversationReader
@@ -20,6 +21,8 @@ public static class ConversationReader
             record => [ChatMessage.User(record.Text("prompt")), ChatMessage.Assistant(record.Text("completion", "response").Trim())]),
         new("question and answer", record => record.Has("question") && record.Has("answer"), Question),
         new("text to go on with", record => record.Has("text"), record => TextContinuation.Split(record.Text("text"))),
+        new("prompt and chosen", record => record.Has("prompt") && record.Has("chosen"), record => [.. RecordFields.PromptMessages(record), Chosen(record)]),
+        new("Anthropic HH transcripts (chosen)", record => record.Has("chosen"), record => Transcript.Parse(record.Text("chosen"), "chosen")),
     ];
 
     /// <summary>Streams a file's conversations.</summary>
@@ -85,6 +88,10 @@ public static class ConversationReader
         List<ChatMessage> messages = [ChatMessage.User(string.IsNullOrEmpty(input) ? instruction : $"{instruction}\n\n{input}"), ChatMessage.Assistant(record.Text("output", "response"))];
         return record.OptionalText("system") is { Length: > 0 } system ? [ChatMessage.System(system), .. messages] : messages;
     }
+
+    private static ChatMessage Chosen(JsonElement record) => record.Has("chosen") && record.GetProperty("chosen").ValueKind == JsonValueKind.Array
+        ? RecordFields.OpenAiMessages(record.GetProperty("chosen"), "chosen") is [.., { } last] ? last : throw new RecordFaultException("the field 'chosen' is an empty list")
+        : ChatMessage.Assistant(record.Text("chosen").Trim());
 
     private static List<ChatMessage> Question(JsonElement record)
     {

@@ -12,9 +12,9 @@ public static class PreferenceReader
 {
     private static readonly RecordFormat<PreferencePair>[] Formats =
     [
-        new("ShareGPT conversations with chosen and rejected", record => record.Has("conversations") && HasBoth(record), ShareGpt),
-        new("prompt, chosen and rejected", record => record.Has("prompt") && HasBoth(record), WithPrompt),
-        new("chosen and rejected conversations", HasBoth, WithoutPrompt),
+        new("ShareGPT conversations with chosen and rejected", record => record.Has("conversations") && HasBoth(record), record => ShareGpt(record) with { Margin = Margin(record) }),
+        new("prompt, chosen and rejected", record => record.Has("prompt") && HasBoth(record), record => WithPrompt(record) with { Margin = Margin(record) }),
+        new("chosen and rejected conversations", HasBoth, record => WithoutPrompt(record) with { Margin = Margin(record) }),
     ];
 
     /// <inheritdoc cref="ConversationReader.Read"/>
@@ -38,6 +38,16 @@ public static class PreferenceReader
     }
 
     private static bool HasBoth(JsonElement record) => record.Has("chosen") && record.Has("rejected");
+
+    private static double Margin(JsonElement record)
+    {
+        if (!record.Has("margin"))
+        {
+            return 0;
+        }
+        var margin = record.GetProperty("margin");
+        return margin.ValueKind == JsonValueKind.Number && margin.TryGetDouble(out double value) && double.IsFinite(value) ? value : throw new RecordFaultException("the field 'margin' must be a number");
+    }
 
     private static string? FaultOf(PreferencePair pair)
     {
@@ -79,14 +89,7 @@ public static class PreferenceReader
         };
     }
 
-    private static PreferencePair WithPrompt(JsonElement record)
-    {
-        var value = record.Has("prompt") ? record.GetProperty("prompt") : throw new RecordFaultException("the field 'prompt' is missing");
-        IReadOnlyList<ChatMessage> prompt = value.ValueKind == JsonValueKind.Array ? RecordFields.OpenAiMessages(value, "prompt")
-            : record.Text("prompt") is var text && Transcript.IsOne(text) ? Transcript.Parse(text, "prompt")
-            : [ChatMessage.User(text)];
-        return new PreferencePair(prompt, Answer(record, "chosen"), Answer(record, "rejected"), default);
-    }
+    private static PreferencePair WithPrompt(JsonElement record) => new(RecordFields.PromptMessages(record), Answer(record, "chosen"), Answer(record, "rejected"), default);
 
     private static PreferencePair WithoutPrompt(JsonElement record)
     {

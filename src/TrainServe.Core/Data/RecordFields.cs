@@ -88,6 +88,15 @@ internal static class RecordFields
         return from == "function_call" ? new ChatMessage(ChatRole.Assistant, "") { ToolCalls = [WrittenCall(value)] } : new ChatMessage(Role(from), value);
     }
 
+    /// <summary>The field <c>prompt</c>: a text, a transcript, or a list of messages.</summary>
+    public static IReadOnlyList<ChatMessage> PromptMessages(JsonElement record)
+    {
+        var value = record.Has("prompt") ? record.GetProperty("prompt") : throw new RecordFaultException("the field 'prompt' is missing");
+        return value.ValueKind == JsonValueKind.Array ? OpenAiMessages(value, "prompt")
+            : record.Text("prompt") is var text && Transcript.IsOne(text) ? Transcript.Parse(text, "prompt")
+            : [ChatMessage.User(text)];
+    }
+
     private static IEnumerable<JsonElement> Objects(JsonElement list, string field)
     {
         foreach (var item in list.EnumerateArray())

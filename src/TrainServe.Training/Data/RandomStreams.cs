@@ -17,6 +17,12 @@ public enum RandomPurpose
 
     /// <summary>The order in which conversations are packed.</summary>
     PackingOrder = 5,
+
+    /// <summary>What a policy samples, one stream a step.</summary>
+    Rollout = 6,
+
+    /// <summary>The order of minibatches, one stream an epoch of a step.</summary>
+    Minibatches = 7,
 }
 
 /// <summary>Numbers of the streams of one seed.</summary>

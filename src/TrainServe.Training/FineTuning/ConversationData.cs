@@ -1,8 +1,6 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
 using TrainServe.Core.Packaging;
@@ -29,11 +27,11 @@ internal sealed class ConversationData
             var bad = section.SkipBadRecords ? BadRecords.Lenient() : BadRecords.Strict();
             var counts = new LengthCounts();
             List<TrainingConversation> train = [], validation = [];
-            foreach (var conversation in ConversationReader.ReadAll([source.Path], bad))
+            foreach (var conversation in ConversationReader.ReadAll([source.Path], bad).Where(conversation => PromptSplit.IsInPart(conversation.Messages, section.PartFrom, section.PartTo)))
             {
                 if (encoder.Encode(conversation, counts) is { } encoded)
                 {
-                    (IsValidation(conversation, section.ValidationFraction) ? validation : train).Add(encoded);
+                    (PromptSplit.IsHeldOut(conversation.Messages, section.ValidationFraction) ? validation : train).Add(encoded);
                 }
             }
             _sources.Add(new Source(source.Name!, source.Weight, train, validation, counts, bad));
@@ -87,14 +85,6 @@ internal sealed class ConversationData
     {
         var weights = Weights();
         return [.. _sources.Select((source, index) => new DataSource(source.Name, source.Sha256(), Tokens(source.Train), weights[index] / weights.Sum()))];
-    }
-
-    // By a hash of what was asked first: the same question is never on both sides.
-    private static bool IsValidation(Conversation conversation, double fraction)
-    {
-        string question = conversation.Messages.First(message => message.Role == ChatRole.User).Content;
-        ulong hash = BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(question)));
-        return (hash >> 11) * (1.0 / (1L << 53)) < fraction;
     }
 
     private static long Tokens(IEnumerable<TrainingConversation> conversations) => conversations.Sum(conversation => (long)conversation.Ids.Length);

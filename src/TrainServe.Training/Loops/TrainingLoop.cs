@@ -33,7 +33,7 @@ public sealed record TrainingSetup
     public required ITrainingDisplay Display { get; init; }
 
     /// <summary>Optimizer steps in all.</summary>
-    public long TotalSteps => Training.Steps ?? Math.Max(1, (long)Math.Ceiling(Training.Epochs!.Value * Data.RowsPerEpoch / Training.BatchRows));
+    public long TotalSteps => Training.StepsOver(Data.RowsPerEpoch);
 }
 
 /// <summary>Next-token training on fixed data: steps, measurements, checkpoints, the end. Pretraining and fine-tuning differ only in the rows.</summary>

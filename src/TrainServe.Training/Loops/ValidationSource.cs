@@ -17,7 +17,11 @@ public sealed record ValidationSource(string Name, double Weight, Func<IEnumerab
 /// <summary>What a measurement found.</summary>
 /// <param name="Loss">The sources' losses by their weights, nats a token.</param>
 /// <param name="LossBySource">Mean over each source's learned tokens, nats.</param>
-public sealed record MeasuredLoss(double Loss, IReadOnlyDictionary<string, double> LossBySource);
+public sealed record MeasuredLoss(double Loss, IReadOnlyDictionary<string, double> LossBySource)
+{
+    /// <summary>What else was measured, by name: an accuracy.</summary>
+    public IReadOnlyDictionary<string, double> Scalars { get; init; } = new Dictionary<string, double>(StringComparer.Ordinal);
+}
 
 /// <summary>Measures the loss without dropout and without changing anything.</summary>
 public static class LossMeasurement

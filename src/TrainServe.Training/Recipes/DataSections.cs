@@ -66,6 +66,12 @@ public sealed record ConversationDataSection : IRecipeSection
     /// <summary>The part of the conversations that is kept for validation, chosen by a hash of the first user turn.</summary>
     public double ValidationFraction { get; init; } = 0.05;
 
+    /// <summary>Only conversations of this part of all first user turns are read, by another hash: stages whose parts do not meet share no question.</summary>
+    public double PartFrom { get; init; }
+
+    /// <summary>Where the part ends; 1 is the end of all.</summary>
+    public double PartTo { get; init; } = 1;
+
     public OverLongRule OverLong { get; init; } = OverLongRule.Drop;
 
     /// <summary>Whether records that cannot be used are counted and left out, rather than stop the run.</summary>
@@ -78,12 +84,52 @@ public sealed record ConversationDataSection : IRecipeSection
             rules.Range(nameof(SequenceLength), length, 2, 1 << 20);
         }
         rules.Fraction(nameof(ValidationFraction), ValidationFraction);
+        DataRules.CheckPart(rules, PartFrom, PartTo);
+        DataRules.CheckWeights(rules, nameof(Sources), Sources);
+    }
+}
+
+/// <summary>What a reward model and direct preference optimization read.</summary>
+public sealed record PreferenceDataSection : IRecipeSection
+{
+    /// <summary>Most tokens of a prompt with an answer; the model's longest context when not set. A pair of which either side is longer is left out and counted.</summary>
+    public int? SequenceLength { get; init; }
+
+    /// <summary>Files of preference pairs; the option --data replaces it.</summary>
+    public IReadOnlyList<DataSourceSection> Sources { get; init; } = [];
+
+    /// <summary>The part of the pairs that is kept for validation, chosen by a hash of the first user turn.</summary>
+    public double ValidationFraction { get; init; } = 0.05;
+
+    /// <summary>Only pairs of this part of all first user turns are read, by another hash: stages whose parts do not meet share no question.</summary>
+    public double PartFrom { get; init; }
+
+    /// <summary>Where the part ends; 1 is the end of all.</summary>
+    public double PartTo { get; init; } = 1;
+
+    /// <summary>Whether records that cannot be used are counted and left out, rather than stop the run.</summary>
+    public bool SkipBadRecords { get; init; }
+
+    public void Check(RecipeRules rules)
+    {
+        if (SequenceLength is { } length)
+        {
+            rules.Range(nameof(SequenceLength), length, 2, 1 << 20);
+        }
+        rules.Fraction(nameof(ValidationFraction), ValidationFraction);
+        DataRules.CheckPart(rules, PartFrom, PartTo);
         DataRules.CheckWeights(rules, nameof(Sources), Sources);
     }
 }
 
 internal static class DataRules
 {
+    public static void CheckPart(RecipeRules rules, double from, double to)
+    {
+        rules.Fraction("PartFrom", from);
+        rules.Require(to > from && to <= 1, "PartTo", to, $"must be above part_from, {from}, and at most 1");
+    }
+
     public static void CheckWeights(RecipeRules rules, string property, IReadOnlyList<DataSourceSection> sources)
     {
         int weighted = sources.Count(source => source.Weight is not null);

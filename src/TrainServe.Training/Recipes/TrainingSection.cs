@@ -21,6 +21,10 @@ public sealed record TrainingSection : IRecipeSection
     /// <summary>Steps in a row whose gradients are not finite, before the run stops. Each of them is skipped.</summary>
     public int MaxSkippedSteps { get; init; } = 10;
 
+    /// <summary>Optimizer steps of a run.</summary>
+    /// <param name="rows">Rows of one pass over the data.</param>
+    public long StepsOver(long rows) => Steps ?? Math.Max(1, (long)Math.Ceiling(Epochs!.Value * rows / BatchRows));
+
     public void Check(RecipeRules rules)
     {
         rules.Require(Steps is not null || Epochs is not null, nameof(Steps), null, "must be set, unless epochs is");

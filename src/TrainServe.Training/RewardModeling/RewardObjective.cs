@@ -1,0 +1,153 @@
+using TorchSharp;
+using TrainServe.Core.Packaging;
+using TrainServe.Core.Random;
+using TrainServe.Model;
+using TrainServe.Training.Alignment;
+using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Data;
+using TrainServe.Training.Loops;
+using TrainServe.Training.Optimization;
+using TrainServe.Training.Recipes;
+using static TorchSharp.torch;
+
+namespace TrainServe.Training.RewardModeling;
+
+// B pairs.
+
+/// <summary>A score that is higher for the better of two answers.</summary>
+internal sealed class RewardObjective : IObjective
+{
+    private readonly RewardRecipe _recipe;
+    private readonly PreferenceData _data;
+    private readonly ExampleOrder _order;
+    private readonly ModelUpdate _update;
+    private readonly LearningRateSchedule _schedule;
+    private readonly int _padding, _microRows;
+
+    public RewardObjective(RewardRecipe recipe, PreferenceData data, Transformer model, int padding)
+    {
+        (_recipe, _data, _padding) = (recipe, data, padding);
+        _order = data.Order(recipe.Seed);
+        TotalSteps = recipe.Training.StepsOver(_order.Count);
+        _schedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
+        _microRows = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
+        _update = new ModelUpdate(model, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile);
+    }
+
+    public ExampleOrder Order => _order;
+    public long TotalSteps { get; }
+    public ObjectiveState State => new() { Updates = new Dictionary<string, long>(StringComparer.Ordinal) { ["model"] = _update.Updates } };
+
+    public void Begin(Action<string> note, CancellationToken stop)
+    {
+        // There is nothing to make.
+    }
+
+    public ObjectiveStep Advance(long step)
+    {
+        int rows = _recipe.Training.BatchRows;
+        var pairs = _data.Take(_order, step * rows, rows);
+        _update.Model.train();
+        manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step)).NextUInt64()));
+        double lossSum = 0;
+        var differences = new List<double>(rows);
+        // Pairs of like length go together: less padding, and the sums over the batch stay the same.
+        foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
+        {
+            using var scope = NewDisposeScope();
+            var (chosenB, rejectedB) = Scores(micro);
+            var marginB = tensor(micro.Select(pair => (float)(pair.Margin + _recipe.Reward.Margin)).ToArray());
+            var loss = PreferenceLoss.Sum(chosenB, rejectedB, marginB.to(chosenB.device));
+            lossSum += loss.item<float>();
+            var total = _recipe.Reward.Centering > 0 ? loss + _recipe.Reward.Centering * PreferenceLoss.Centering(chosenB, rejectedB) : loss;
+            (total / rows).backward();
+            differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
+        }
+        double learningRate = _schedule.At(step);
+        var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(lossSum));
+        return new ObjectiveStep(lossSum / rows, norm, learningRate, pairs.Sum(pair => (long)pair.Chosen.Ids.Length + pair.Rejected.Ids.Length), new Dictionary<string, double>(StringComparer.Ordinal)
+        {
+            ["accuracy"] = (double)differences.Count(difference => difference > 0) / rows,
+            ["margin"] = differences.Average(),
+        })
+        {
+            IsSkipped = !isApplied,
+            Origin = string.Join(' ', pairs.Select(pair => pair.Origin)),
+        };
+    }
+
+    public ObjectiveMeasurement? Measure(CancellationToken stop)
+    {
+        if (!_data.HasValidation)
+        {
+            return null;
+        }
+        var losses = new Dictionary<string, double>(StringComparer.Ordinal);
+        var scalars = new Dictionary<string, double>(StringComparer.Ordinal);
+        var all = new List<double>();
+        foreach (var (name, differences) in HeldOutDifferences(stop))
+        {
+            var found = PreferenceAccuracy.Of(differences);
+            losses[name] = found.Loss;
+            scalars[$"accuracy/{name}"] = found.Accuracy;
+            all.AddRange(differences);
+        }
+        var total = PreferenceAccuracy.Of(all);
+        return new ObjectiveMeasurement(total.Loss, losses, new Dictionary<string, double>(StringComparer.Ordinal)
+        {
+            ["accuracy"] = total.Accuracy,
+            ["ties"] = total.Ties,
+            ["calibration_error"] = total.CalibrationError,
+        }.Concat(losses.Count > 1 ? scalars : []).ToDictionary(StringComparer.Ordinal));
+    }
+
+    /// <summary>Scores of better answers minus others, of each source that has pairs held out.</summary>
+    public IEnumerable<(string Name, IReadOnlyList<double> Differences)> HeldOutDifferences(CancellationToken stop = default)
+    {
+        foreach (var source in _data.Sources.Where(source => source.Validation.Count > 0))
+        {
+            yield return (source.Name, Differences(source.Validation, stop));
+        }
+    }
+
+    public Dictionary<string, IReadOnlyList<SafeTensor>> Weights()
+    {
+        var files = new Dictionary<string, IReadOnlyList<SafeTensor>>(StringComparer.Ordinal);
+        _update.AddWeights(files);
+        return files;
+    }
+
+    public void AddRest(Dictionary<string, IReadOnlyList<SafeTensor>> files) => _update.AddMoments(files);
+
+    public void Restore(Checkpoint checkpoint, ObjectiveState state)
+    {
+        _update.RestoreWeights(checkpoint);
+        _update.RestoreMoments(checkpoint, state.Updates["model"]);
+    }
+
+    public void RestoreWeights(Checkpoint best) => _update.RestoreWeights(best);
+
+    public void Dispose() => _update.Dispose();
+
+    private double[] Differences(IReadOnlyList<EncodedPair> pairs, CancellationToken stop)
+    {
+        _update.Model.eval();
+        using var noGradient = no_grad();
+        var differences = new List<double>(pairs.Count);
+        foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
+        {
+            stop.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var (chosenB, rejectedB) = Scores(micro);
+            differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
+        }
+        return [.. differences];
+    }
+
+    // Both sides in one batch.
+    private (Tensor ChosenB, Tensor RejectedB) Scores(EncodedPair[] pairs)
+    {
+        var scores2B = AnswerTensors.Scores(_update.Model, [.. pairs.Select(pair => pair.Chosen), .. pairs.Select(pair => pair.Rejected)], _padding);
+        return (scores2B.narrow(0, 0, pairs.Length), scores2B.narrow(0, pairs.Length, pairs.Length));
+    }
+}

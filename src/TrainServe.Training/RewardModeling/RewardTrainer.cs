@@ -1,0 +1,140 @@
+using TrainServe.Core;
+using TrainServe.Core.Packaging;
+using TrainServe.Model;
+using TrainServe.Training.Alignment;
+using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Loops;
+using TrainServe.Training.Recipes;
+
+namespace TrainServe.Training.RewardModeling;
+
+/// <summary>Reward modelling: a model learns from pairs of answers to give the better one the higher score.</summary>
+public sealed class RewardTrainer : ITrainingRun
+{
+    public const string Stage = "reward";
+    private readonly RunOptions _options;
+    private readonly RewardRecipe _recipe;
+    private readonly StageModel _parent;
+    private readonly PreferenceData _data;
+    private readonly Transformer _model;
+    private readonly RewardObjective _objective;
+    private readonly ObjectiveSetup _setup;
+
+    private RewardTrainer(RunOptions options, RewardRecipe recipe, StageModel parent, PreferenceData data, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
+    {
+        (_options, _recipe, _parent, _data, _model) = (options, recipe, parent, data, model);
+        _objective = new RewardObjective(recipe, data, model, parent.Padding);
+        _setup = new ObjectiveSetup
+        {
+            Objective = _objective,
+            Measuring = recipe.Validation,
+            Saving = recipe.Checkpoint,
+            MaxSkippedSteps = recipe.Training.MaxSkippedSteps,
+            Identity = new RunIdentity(Stage, RecipeIdentity.Of(recipe), parent.Tokenizer.Sha256, data.Identity(), FileHash.OfFile(parent.Package.WeightsPath)),
+            Directory = options.Output,
+            Time = time,
+            Display = display,
+        };
+        int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
+        Plan = new TrainingPlan
+        {
+            Stage = Stage,
+            Model = model.Config,
+            // Both sides of a pair are rows.
+            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns),
+            Sources = data.Summary(),
+            Columns = columns,
+            BatchRows = recipe.Training.BatchRows,
+            MicroBatchRows = micro,
+            TotalSteps = _objective.TotalSteps,
+            RowsPerEpoch = _objective.Order.Count,
+            Preview = data.Preview(_objective.Order, parent.Tokenizer),
+            Notes = [.. data.Notes()],
+        };
+    }
+
+    /// <inheritdoc/>
+    public TrainingPlan Plan { get; }
+
+    /// <summary>Reads and encodes the pairs and loads the model, with a fresh head if it has none for scores.</summary>
+    /// <param name="options">What the user asked for; the model is needed.</param>
+    /// <param name="recipe">What the recipe says.</param>
+    /// <param name="display">Is told what is done.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="cancellationToken">Stops the preparation.</param>
+    /// <exception cref="RecipeException">Recipe and options do not fit together.</exception>
+    /// <exception cref="InvalidDataException">The model or the pairs cannot be used.</exception>
+    public static RewardTrainer Prepare(RunOptions options, RewardRecipe recipe, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
+    {
+        var parent = StageModel.Open(options, Stage);
+        int columns = parent.Columns(recipe.Data.SequenceLength);
+        var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
+        var model = ScoredTransformer.Load(parent.Package, recipe.Seed, recipe.Training.Dropout);
+        try
+        {
+            return new RewardTrainer(options, recipe, parent, data, columns, model, display, time);
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop)
+    {
+        var outcome = new ObjectiveTrainer(_setup).Run(_options.Resume, stop);
+        if (outcome.End == TrainingEnd.Interrupted)
+        {
+            return (outcome, null);
+        }
+        var results = TrainedModelWriter.Results(outcome.State, outcome.End);
+        AddHeldOut(results);
+        var lineage = new Lineage
+        {
+            Stage = Stage,
+            Parent = RunOptions.ParentOf(_parent.Package),
+            Data = _data.Lineage(),
+            RecipeName = _options.RecipeName,
+            RecipeSha256 = RecipeIdentity.Sha256(_setup.Identity.Recipe),
+            Seed = _recipe.Seed,
+            Steps = outcome.State.Step,
+            Tokens = outcome.State.LearnedTokens,
+            Results = results,
+        };
+        var package = TrainedModelWriter.Write(_model, _parent.Package.Directory, _parent.Template.StopTokenIds, lineage, _options.Output, _setup.Time, replace: _options.Resume);
+        return (outcome, package);
+    }
+
+    public void Dispose()
+    {
+        _objective.Dispose();
+        _model.Dispose();
+    }
+
+    // Of the weights to be published, after calibration.
+    private void AddHeldOut(Dictionary<string, double> results)
+    {
+        var bySource = _objective.HeldOutDifferences().ToList();
+        if (bySource.Count == 0)
+        {
+            return;
+        }
+        double scale = 1;
+        if (_recipe.Reward.Calibrate)
+        {
+            scale = PreferenceAccuracy.BestScale([.. bySource.SelectMany(source => source.Differences)]);
+            ScoredTransformer.ScaleScores(_model, scale);
+            results["score_scale"] = scale;
+        }
+        foreach (var (name, differences) in bySource)
+        {
+            var found = PreferenceAccuracy.Of([.. differences.Select(difference => difference * scale)]);
+            results[$"accuracy/{name}"] = found.Accuracy;
+            results[$"ties/{name}"] = found.Ties;
+            results[$"loss/{name}"] = found.Loss;
+            results[$"calibration_error/{name}"] = found.CalibrationError;
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using TorchSharp;
+using TrainServe.Core;
+using TrainServe.Core.Chat;
+using TrainServe.Core.Packaging;
+using TrainServe.Model;
+using TrainServe.TestSupport;
+using TrainServe.Training.Alignment;
+using TrainServe.Training.Loops;
+using TrainServe.Training.Recipes;
+using TrainServe.Training.RewardModeling;
+using TrainServe.Training.Tests.Loops;
+
+namespace TrainServe.Training.Tests.RewardModeling;
+
+[Collection(TorchFixture.Generator)]
+public sealed class RewardTrainerTests : IDisposable
+{
+    private const string Recipe = """
+        data: { validation_fraction: 0.2 }
+        training: { steps: 12, batch_rows: 8, micro_batch_rows: 4 }
+        optimizer: { learning_rate: 0.003, warmup_steps: 2 }
+        validation: { every_steps: 6 }
+        checkpoint: { every_steps: 5 }
+        """;
+
+    private readonly TemporaryDirectory _directory = new();
+    private readonly RecordingDisplay _display = new();
+
+    public RewardTrainerTests()
+    {
+        TinyPackages.Write(_directory.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
+        _directory.WriteText("recipe.yaml", Recipe);
+        File.WriteAllLines(_directory.PathOf("pairs.jsonl"), Enumerable.Range(0, 64).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes {{i}}","rejected":"no {{i}}"}"""));
+    }
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public void A_reward_model_learns_which_answers_are_liked_and_is_a_model_of_its_own()
+    {
+        var (outcome, package) = Run("out", overrides: ["training.steps=40", "training.micro_batch_rows=8"]);
+        package!.Verify();
+        Assert.Equal(TrainingEnd.Completed, outcome.End);
+        Assert.True(package.Config.IsRewardModel);
+        Assert.Equal(1, package.Config.NumLabels);
+        var results = package.Manifest!.Lineage.Results;
+        Assert.Equal(1, results["accuracy/pairs"]);
+        Assert.InRange(results["calibration_error/pairs"], 0, 0.3);
+        using var weights = package.OpenWeights();
+        Assert.Equal([1, 32], weights.Entries["score.weight"].Shape);
+        using var model = Transformer.Load(package);
+        var encoder = new PairEncoder(package.LoadChatTemplate(package.LoadTokenizer()));
+        var pair = encoder.Encode(new Core.Data.PreferencePair([ChatMessage.User("Q99")], ChatMessage.Assistant("yes 99"), ChatMessage.Assistant("no 99"), default));
+        using var noGradient = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var scores = AnswerTensors.Scores(model, [pair.Chosen, pair.Rejected], 0);
+        Assert.True(scores[0].item<float>() > scores[1].item<float>());
+    }
+
+    [Fact]
+    public void A_run_that_is_killed_goes_on_and_gives_the_same_model()
+    {
+        var (_, whole) = Run("whole");
+        Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
+        var (_, resumed) = Run("out", resume: true);
+        Assert.Equal(File.ReadAllBytes(whole!.WeightsPath), File.ReadAllBytes(resumed!.WeightsPath));
+    }
+
+    [Fact]
+    public void A_reward_model_can_be_trained_further()
+    {
+        Run("first");
+        using var run = Prepare(Options("second") with { Model = _directory.PathOf("first") });
+        var (_, package) = run.Run(CancellationToken.None);
+        Assert.True(package!.Config.IsRewardModel);
+        Assert.Equal("reward", package.Manifest!.Lineage.Stage);
+    }
+
+    [Fact]
+    public void Smaller_micro_batches_give_the_same_step()
+    {
+        double Loss(string output, int micro)
+        {
+            Run(output, overrides: ["training.steps=1", $"training.micro_batch_rows={micro}", "validation.every_steps=100"]);
+            return _display.Steps[^1].Loss;
+        }
+        Assert.Equal(Loss("one", 8), Loss("four", 2), 1e-5);
+        Assert.Equal(_display.Steps[0].GradientNorm, _display.Steps[1].GradientNorm, 1e-4);
+    }
+
+    [Fact]
+    public void A_pair_of_which_either_side_is_too_long_is_left_out_and_counted()
+    {
+        string much = new('a', 40);
+        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}""", $$"""{"prompt":"P","chosen":"{{much}}","rejected":"short"}"""]);
+        using var run = Prepare(Options("out"));
+        Assert.Contains("2 left out because a side is longer than 32 tokens", Assert.Single(run.Plan.Notes), StringComparison.Ordinal);
+        Assert.Contains("chosen   yes", run.Plan.Preview, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{"prompt":"P","chosen":"same","rejected":"same"}""", "pairs.jsonl:65: chosen and rejected are the same")]
+    [InlineData("""{"prompt":"P","chosen":"alone"}""", "pairs.jsonl:65: the field 'rejected' is missing")]
+    [InlineData("""{"prompt":"P","chosen":"","rejected":"x"}""", "pairs.jsonl:65: the conversation with the chosen answer")]
+    [InlineData("""{"prompt":"P","chosen":"a","rejected":"b","margin":"much"}""", "pairs.jsonl:65: the field 'margin' must be a number")]
+    public void A_bad_pair_stops_the_run_with_file_and_line_or_is_counted(string record, string fault)
+    {
+        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [record]);
+        Assert.Contains(fault, Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
+        using var run = Prepare(Options("out", overrides: ["data.skip_bad_records=true"]));
+        Assert.Contains("1 left out", run.Plan.Notes[0], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Parts_of_the_prompts_do_not_meet()
+    {
+        int Count(double from, double to)
+        {
+            using var run = Prepare(Options("out", overrides: [$"data.part_from={from}", $"data.part_to={to}", "data.validation_fraction=0"]));
+            return int.Parse(run.Plan.Notes[0].Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+        }
+        int first = Count(0, 0.5), second = Count(0.5, 1);
+        Assert.Equal(64, first + second);
+        Assert.InRange(first, 16, 48);
+    }
+
+    [Fact]
+    public void Changed_pairs_are_refused_on_resume()
+    {
+        Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
+        File.WriteAllText(_directory.PathOf("pairs.jsonl"), File.ReadAllText(_directory.PathOf("pairs.jsonl")).Replace("yes 7", "yes 8", StringComparison.Ordinal));
+        Assert.Contains("the content of the data source pairs was", Assert.Throws<RecipeException>(() => Run("out", resume: true)).Message, StringComparison.Ordinal);
+    }
+
+    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
+    {
+        using var run = Prepare(Options(output, resume, overrides), display);
+        return run.Run(CancellationToken.None);
+    }
+
+    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
+    {
+        RecipePath = _directory.PathOf("recipe.yaml"),
+        Overrides = overrides ?? [],
+        Data = [_directory.PathOf("pairs.jsonl")],
+        Model = _directory.PathOf("base"),
+        Output = _directory.PathOf(output),
+        Resume = resume,
+    };
+
+    private RewardTrainer Prepare(RunOptions options, ITrainingDisplay? display = null) =>
+        RewardTrainer.Prepare(options, RecipeFile.Read<RewardRecipe>(options.RecipePath, options.Overrides), display ?? _display, TimeProvider.System);
+}
