@@ -7,7 +7,7 @@ using static TorchSharp.torch;
 
 namespace TrainServe.Training.Tests.Alignment;
 
-/// <summary>A model whose every number follows from its head: attention and feed-forward are zero, and token i is embedded as the unit vector i.</summary>
+/// <summary>A model whose every number follows from its head: attention and feed-forward are zero, and token i is embedded as a multiple of the unit vector i, so long that the norm's epsilon counts nothing.</summary>
 /// <remarks>The final norm makes of unit vector i the vector with sqrt(V) at i, so that a head's entry [v, i] counts sqrt(V) times.</remarks>
 internal static class HandBuiltModel
 {
@@ -48,7 +48,7 @@ internal static class HandBuiltModel
         var model = new Transformer(config);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        StateDictAdapter.View(model, WeightNames.Embedding).copy_(eye(Vocabulary));
+        StateDictAdapter.View(model, WeightNames.Embedding).copy_(eye(Vocabulary) * 100);
         model.eval();
         return model;
     }
