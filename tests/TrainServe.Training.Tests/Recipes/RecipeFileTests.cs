@@ -124,14 +124,14 @@ public sealed class RecipeFileTests
         Assert.NotEmpty(files);
         foreach (string file in files)
         {
-            if (file.EndsWith("-sft.yaml", StringComparison.Ordinal))
+            string stage = Path.GetFileNameWithoutExtension(file).Split('-')[^1];
+            IRecipeSection recipe = stage switch
             {
-                RecipeFile.Read<FineTuningRecipe>(file);
-            }
-            else
-            {
-                RecipeFile.Read<PretrainingRecipe>(file);
-            }
+                "sft" => RecipeFile.Read<FineTuningRecipe>(file),
+                "reward" => RecipeFile.Read<RewardRecipe>(file),
+                _ => RecipeFile.Read<PretrainingRecipe>(file),
+            };
+            Assert.NotEmpty(RecipeIdentity.Of(recipe));
         }
     }
 
