@@ -1,7 +1,12 @@
 using TrainServe.Server;
+using TrainServe.Server.Lifecycle;
 
 try
 {
+    if (args is [HealthCheck.Verb, .. var options])
+    {
+        return await HealthCheck.RunAsync(options, Console.Out);
+    }
     await using var app = ServerHost.Build(args);
     await app.RunAsync();
     return 0;

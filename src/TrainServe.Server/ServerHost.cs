@@ -14,7 +14,7 @@ namespace TrainServe.Server;
 /// <summary>Puts the server together.</summary>
 internal static class ServerHost
 {
-    private const string DefaultUrl = "http://127.0.0.1:8080";
+    public const string DefaultUrl = "http://127.0.0.1:8080";
 
     /// <param name="args">The command line.</param>
     /// <param name="configure">A test's changes to the services.</param>

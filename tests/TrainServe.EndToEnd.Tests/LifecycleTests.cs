@@ -22,6 +22,8 @@ public sealed class LifecycleTests : IDisposable
         {
             streams.Add(await server.PostAsync(LongStream.Replace("LENGTH", "1500", StringComparison.Ordinal), HttpCompletionOption.ResponseHeadersRead));
         }
+        var healthy = await ServerProcess.RunAsync("healthcheck", "--urls", server.Client.BaseAddress!.OriginalString);
+        Assert.Equal((0, "healthy"), (healthy.ExitCode, healthy.Output.Trim()));
         server.Terminate();
         await Eventually.AssertAsync(async () => (await server.Client.GetAsync("/health/ready")).StatusCode == HttpStatusCode.ServiceUnavailable);
         foreach (var stream in streams)
