@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using TorchSharp;
+using TrainServe.Core;
 
 namespace TrainServe.Model;
 
 /// <summary>Starts libtorch the way that every host here wants it. Call it before anything else touches a tensor.</summary>
-public static partial class TorchRuntime
+public static class TorchRuntime
 {
     private static readonly Lock Gate = new();
     private static bool _started;
@@ -14,8 +15,7 @@ public static partial class TorchRuntime
     /// <param name="threads">0 for one a core.</param>
     /// <remarks>
     /// libtorch's OpenMP threads spin while they wait, by default: beside another pool in the process (ONNX Runtime has one), a run fell from 139 steps a
-    /// minute to 8. They sleep here, unless OMP_WAIT_POLICY or GOMP_SPINCOUNT say otherwise. OpenMP reads that once, when libtorch is loaded, from the
-    /// environment of C, which <see cref="Environment.SetEnvironmentVariable(string, string)"/> does not change.
+    /// minute to 8. They sleep here, unless OMP_WAIT_POLICY or GOMP_SPINCOUNT say otherwise. OpenMP reads that once, when libtorch is loaded.
     /// </remarks>
     /// <exception cref="ArgumentOutOfRangeException">The number of threads is negative.</exception>
     /// <exception cref="DllNotFoundException">libtorch cannot be loaded here; the message says why.</exception>
@@ -65,10 +65,6 @@ public static partial class TorchRuntime
         {
             return;
         }
-        const int keepWhatTheUserSet = 0;
-        _ = SetEnvironmentVariable("OMP_WAIT_POLICY", "PASSIVE", keepWhatTheUserSet);
+        NativeEnvironment.SetDefault("OMP_WAIT_POLICY", "PASSIVE");
     }
-
-    [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int SetEnvironmentVariable(string name, string value, int overwrite);
 }

@@ -1,4 +1,3 @@
-using Microsoft.ML.OnnxRuntime;
 using TorchSharp;
 using TrainServe.Core.IO;
 using TrainServe.Core.Packaging;
@@ -71,7 +70,7 @@ public static class Publisher
             GreedyTokens = ParityPrompts.GreedyTokens,
             GreedyEqual = equal,
             GreedyNearTies = nearTies,
-            Runtimes = $"libtorch {torch.__version__}, ONNX Runtime {OrtEnv.Instance().GetVersionString()}",
+            Runtimes = $"libtorch {torch.__version__}, ONNX Runtime {OnnxRuntimeLibrary.Version}",
         };
     }
 

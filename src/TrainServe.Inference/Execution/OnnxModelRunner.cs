@@ -130,6 +130,7 @@ public sealed class OnnxModelRunner : IModelRunner
 
     private static SessionOptions CpuSessionOptions(int threads)
     {
+        OnnxRuntimeLibrary.Load();
         var options = new SessionOptions
         {
             IntraOpNumThreads = threads == 0 ? Environment.ProcessorCount : threads,
