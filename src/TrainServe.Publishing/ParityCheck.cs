@@ -1,5 +1,7 @@
 using System.Numerics.Tensors;
+using TrainServe.Inference;
 using TrainServe.Inference.Execution;
+using TrainServe.Inference.Scheduling;
 
 namespace TrainServe.Publishing;
 
@@ -10,19 +12,20 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
 {
     // Not a divisor of anything, so that chunk borders fall everywhere.
     private const int OddChunk = 7;
+    private static readonly int EngineChunk = new EngineOptions().PrefillChunk;
 
     private IEnumerable<ParitySequence> Short => reference.Take(ParityPrompts.Count);
 
     public int Positions => reference.Sum(sequence => sequence.Ids.Length);
 
     /// <summary>Whole sequences at once.</summary>
-    public double TeacherForced() => Worst(reference, sequence => Chunked(sequence, sequence.Ids.Length));
+    public double TeacherForced() => Worst(reference, sequence => Chunked(sequence, left => left));
 
-    /// <summary>Prefill in small chunks, as the scheduler cuts long prompts, but never a chunk of one.</summary>
-    public double InChunks() => Worst(reference, sequence => Chunked(sequence, OddChunk));
+    /// <summary>Prefill as the scheduler cuts long prompts: in the engine's own chunks, and in small ones.</summary>
+    public double InChunks() => Math.Max(InChunks(EngineChunk), InChunks(OddChunk));
 
     /// <summary>Each token by itself, as decoding does it.</summary>
-    public double TokenByToken() => Worst(Short, sequence => Chunked(sequence, 1));
+    public double TokenByToken() => Worst(Short, sequence => Chunked(sequence, _ => 1));
 
     /// <summary>All short texts side by side, each at its own length, teacher-forced.</summary>
     public double Batched()
@@ -47,8 +50,8 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
 
     /// <summary>Greedy continuations in one batch, each fed with what it chose itself.</summary>
     /// <param name="noise">The largest error that was measured: a lead below twice this may turn round.</param>
-    /// <returns>How many prompts were continued equally, and how many differ first at a near tie.</returns>
-    public (int Equal, int NearTies) Greedy(double noise)
+    /// <returns>How many tokens each prompt was continued by, how many prompts equally, and how many differ first at a near tie.</returns>
+    public (int Tokens, int Equal, int NearTies) Greedy(double noise)
     {
         var sequences = Short.ToArray();
         int[] chosen = Prefill(sequences);
@@ -69,17 +72,17 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
         }
         int equal = firstDifference.Count(position => position is null);
         int nearTies = sequences.Zip(firstDifference).Count(pair => pair.Second is { } position && pair.First.Lead(position) < 2 * noise);
-        return (equal, nearTies);
+        return (steps, equal, nearTies);
     }
 
-    // After a chunk that ends one token before the end, one token would be left: the chunk before it gives one up.
-    private double Chunked(ParitySequence sequence, int chunk)
+    private double InChunks(int chunk) => Worst(reference, sequence => Chunked(sequence, left => PrefillChunks.Next(left, chunk)));
+
+    private double Chunked(ParitySequence sequence, Func<int, int> next)
     {
         double worst = 0;
         for (int start = 0; start < sequence.Ids.Length;)
         {
-            int left = sequence.Ids.Length - start, take = Math.Min(chunk, left);
-            take -= take > 2 && left - take == 1 ? 1 : 0;
+            int take = next(sequence.Ids.Length - start);
             worst = Math.Max(worst, sequence.Error(start, runner.Prefill(0, start, sequence.Ids.AsSpan(start, take), allLogits: true)));
             start += take;
         }

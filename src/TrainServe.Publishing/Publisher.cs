@@ -52,7 +52,7 @@ public static class Publisher
         var check = new ParityCheck(runner, reference);
         double teacherForced = check.TeacherForced(), chunked = check.InChunks(), tokenByToken = check.TokenByToken(), batched = check.Batched();
         double noise = Math.Max(Math.Max(teacherForced, chunked), Math.Max(tokenByToken, batched));
-        var (equal, nearTies) = check.Greedy(noise);
+        var (tokens, equal, nearTies) = check.Greedy(noise);
         return new ParityCertificate
         {
             Precision = precision.Name,
@@ -67,7 +67,7 @@ public static class Publisher
             TokenByTokenError = tokenByToken,
             BatchedError = batched,
             GreedyPrompts = ParityPrompts.Count,
-            GreedyTokens = ParityPrompts.GreedyTokens,
+            GreedyTokens = tokens,
             GreedyEqual = equal,
             GreedyNearTies = nearTies,
             Runtimes = $"libtorch {torch.__version__}, ONNX Runtime {OnnxRuntimeLibrary.Version}",

@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
+using TrainServe.Core.Packaging;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
@@ -70,12 +71,63 @@ public sealed class RoadTests : IDisposable
         byte[] bytes = File.ReadAllBytes(data);
         bytes[100] ^= 1;
         File.WriteAllBytes(data, bytes);
+        string weights = Path.Combine(model, "model.safetensors");
+        byte[] weightBytes = File.ReadAllBytes(weights);
+        weightBytes[^1] ^= 1;
+        File.WriteAllBytes(weights, weightBytes);
+        var torch = await ConsoleHost.RunAsync("generate", "--model", model, "--prompt", "a", "--max-tokens", "1", "--backend", "torch");
+        Assert.Equal(1, torch.ExitCode);
+        Assert.Contains("model.safetensors was changed", torch.Error);
+        weightBytes[^1] ^= 1;
+        File.WriteAllBytes(weights, weightBytes);
         foreach (string[] line in new string[][] { ["inspect", model], ["generate", "--model", model, "--prompt", "a", "--max-tokens", "1"], ["chat", "--model", model] })
         {
             var result = await ConsoleHost.RunAsync(line);
             Assert.Equal(1, result.ExitCode);
             Assert.Contains("model.onnx.data was changed", result.Error);
         }
+    }
+
+    [Fact]
+    public async Task An_export_without_a_certificate_runs_only_when_the_user_says_so()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        await SucceedAsync("export", "--model", model);
+        var package = ModelPackage.Open(model);
+        (package.Manifest! with { Certificates = [] }).Write(package.ManifestPath);
+        foreach (string[] line in new string[][] { ["generate", "--model", model, "--prompt", "a", "--max-tokens", "1"], ["chat", "--model", model] })
+        {
+            var result = await ConsoleHost.RunAsync(line);
+            Assert.Equal(1, result.ExitCode);
+            Assert.Contains("has no certificate for fp32; make one with: trainserve export", result.Error);
+            Assert.Equal(0, (await ConsoleHost.RunAsync([.. line, "--without-certificate"])).ExitCode);
+        }
+    }
+
+    [Fact]
+    public async Task An_export_to_another_directory_can_be_talked_with_and_leaves_the_model_alone()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model"), served = _directory.PathOf("served");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        await SucceedAsync("export", "--model", model, "--output", served);
+        Assert.False(Directory.Exists(Path.Combine(model, "onnx")));
+        await SucceedAsync("generate", "--model", served, "--prompt", "a", "--max-tokens", "1");
+    }
+
+    [Fact]
+    public async Task A_chat_that_outgrows_the_context_says_how_to_start_over_and_goes_on()
+    {
+        string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");
+        await SucceedAsync("init", "--config", config, "--output", model);
+        await SucceedAsync("export", "--model", model);
+        var result = await ConsoleHost.RunAsync($"{new string('a', 200)}\nHello\n", ["chat", "--model", model, "--seed", "1", "--max-tokens", "8"]);
+        Assert.Equal(0, result.ExitCode);
+        string[] answers = result.Output.Split("> ", StringSplitOptions.RemoveEmptyEntries);
+        // 200 letters, and around them the beginning of a text, a turn's two tokens and the assistant's: more than the 128 of the context.
+        Assert.StartsWith("(The conversation with this message has 204 tokens, and the context holds 128", answers[0]);
+        Assert.Contains("/new", answers[0]);
+        Assert.DoesNotContain("/new", answers[1]);
     }
 
     [Fact]

@@ -38,7 +38,7 @@ public sealed class ParityCheckTests : IDisposable
         {
             Assert.InRange(error, 1e-9, 1e-4);
         }
-        Assert.Equal((8, 0), check.Greedy(noise: 1e-5));
+        Assert.Equal((ParityPrompts.GreedyTokens, 8, 0), check.Greedy(noise: 1e-5));
     }
 
     [Fact]
@@ -68,8 +68,8 @@ public sealed class ParityCheckTests : IDisposable
         sequence.Ids[sequence.PromptLength + 10] ^= 1;
         double lead = sequence.Lead(sequence.PromptLength + 9);
         var check = new ParityCheck(_runner, _reference);
-        Assert.Equal((7, 0), check.Greedy(noise: lead / 2.1));
-        Assert.Equal((7, 1), check.Greedy(noise: lead / 1.9));
+        Assert.Equal((64, 7, 0), check.Greedy(noise: lead / 2.1));
+        Assert.Equal((64, 7, 1), check.Greedy(noise: lead / 1.9));
     }
 
     [Fact]

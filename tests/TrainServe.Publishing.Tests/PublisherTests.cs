@@ -71,10 +71,31 @@ public sealed class PublisherTests : IDisposable
     }
 
     [Fact]
-    public void A_context_shorter_than_the_greedy_run_is_certified_over_what_fits()
+    public void A_context_shorter_than_the_greedy_run_is_certified_over_what_fits_and_says_so()
     {
         var shape = TinyModels.Config(TinyPackages.VocabSize, maxPositions: 24);
-        Assert.Null(Publish(TinyPackages.Write(_directory.PathOf("model"), shape).Directory).Failure());
+        var certificate = Publish(TinyPackages.Write(_directory.PathOf("model"), shape).Directory);
+        Assert.Null(certificate.Failure());
+        // So short a context leaves room for prompts of one token, each with 23 more.
+        Assert.Equal((8, 23), (certificate.GreedyPrompts, certificate.GreedyTokens));
+    }
+
+    [Fact]
+    public void An_export_to_another_directory_leaves_the_model_as_it_was()
+    {
+        var model = TinyPackages.Write(_directory.PathOf("model"));
+        var before = File.ReadAllBytes(model.ManifestPath);
+        var copy = PackageCopy.Make(model.Directory, _directory.PathOf("served"), TimeProvider.System);
+        Publish(copy.Directory);
+        var served = ModelPackage.OpenVerified(copy.Directory);
+        served.RequireCertificate("fp32");
+        Assert.Equal((model.Manifest!.Created, model.Manifest.Lineage.Stage, "served"), (served.Manifest!.Created, served.Manifest.Lineage.Stage, served.Name));
+        Assert.Equal(before, File.ReadAllBytes(model.ManifestPath));
+        Assert.False(Directory.Exists(Path.Combine(model.Directory, "onnx")));
+        // A second time the copy is there, with its export; another model is in the way.
+        Assert.Single(PackageCopy.Make(model.Directory, copy.Directory, TimeProvider.System).Manifest!.Certificates);
+        var other = TinyPackages.Write(_directory.PathOf("other"), seed: 2);
+        Assert.Contains("already holds a model", Assert.Throws<IOException>(() => PackageCopy.Make(other.Directory, copy.Directory, TimeProvider.System)).Message);
     }
 
     private static ParityCertificate Publish(string model) => Publisher.Publish(model, ExportPrecision.Fp32, TimeProvider.System);

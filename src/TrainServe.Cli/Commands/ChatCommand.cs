@@ -1,4 +1,5 @@
 using System.CommandLine;
+using TrainServe.Cli.Generation;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
@@ -17,12 +18,13 @@ public static class ChatCommand
         var temperature = new Option<float>("--temperature") { Description = "0 takes the most likely token.", DefaultValueFactory = _ => 0.7f };
         var maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of one answer.", DefaultValueFactory = _ => 256 };
         var seed = new Option<ulong?>("--seed") { Description = "Makes answers reproducible." };
-        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed };
+        var uncertified = CertifiedModel.WithoutCertificate();
+        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, uncertified };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var package = ModelPackage.OpenVerified(arguments.GetRequiredValue(model));
+            var package = CertifiedModel.Open(arguments.GetRequiredValue(model), arguments.GetValue(uncertified));
             var sampling = new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) }.Validated(package.Config.VocabSize);
-            await using var engine = GenerationEngine.Load(package, "fp32", new EngineOptions { Slots = 1 });
+            await using var engine = GenerationEngine.Load(package, CertifiedModel.Precision, new EngineOptions { Slots = 1 });
             var session = new Session(package, engine, sampling, arguments.GetValue(maxTokens), arguments.GetValue(system));
             await session.RunAsync(cancellationToken);
         });
@@ -52,7 +54,15 @@ public static class ChatCommand
                     continue;
                 }
                 _messages.Add(ChatMessage.User(line));
-                _messages.Add(ChatMessage.Assistant(await AnswerAsync(template, cancellationToken)));
+                try
+                {
+                    _messages.Add(ChatMessage.Assistant(await AnswerAsync(template, cancellationToken)));
+                }
+                catch (PromptTooLongException error)
+                {
+                    _messages.RemoveAt(_messages.Count - 1);
+                    Console.WriteLine($"(The conversation with this message has {error.PromptTokens} tokens, and the context holds {error.ContextLength}: say less, or start over with /new.)");
+                }
             }
         }
 

@@ -24,10 +24,13 @@ public static class GenerateCommand
         var backend = new Option<string>("--backend") { Description = "torch or onnx.", DefaultValueFactory = _ => "onnx" };
         backend.AcceptOnlyFromAmong("torch", "onnx");
         var json = new Option<bool>("--json") { Description = "Print one JSON object: prompt_ids, output_ids, text, logprobs." };
-        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, json };
+        var uncertified = CertifiedModel.WithoutCertificate();
+        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, uncertified, json };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var package = ModelPackage.Open(arguments.GetRequiredValue(model));
+            bool isTorch = arguments.GetValue(backend) == "torch";
+            string directory = arguments.GetRequiredValue(model);
+            var package = isTorch ? ModelPackage.OpenCheckedIfListed(directory) : CertifiedModel.Open(directory, arguments.GetValue(uncertified));
             var tokenizer = package.LoadTokenizer();
             int[] promptIds = (arguments.GetValue(prompt), arguments.GetValue(ids)) switch
             {
@@ -36,7 +39,7 @@ public static class GenerateCommand
                 _ => throw new RecipeException("Give one of --prompt and --ids."),
             };
             var request = new ContinuationRequest(promptIds, arguments.GetValue(maxTokens), new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) });
-            var continuation = arguments.GetValue(backend) == "torch"
+            var continuation = isTorch
                 ? TorchContinuation.Run(package, request.Validated(package.Config), cancellationToken)
                 : await OnnxContinuation.RunAsync(package, request.Validated(package.Config), cancellationToken);
             string answer = Text(tokenizer, continuation.Ids);

@@ -50,15 +50,15 @@ public static class InspectCommand
         Line("stage", lineage.Stage);
         if (lineage.Parent is { } parent)
         {
-            Line("parent", $"{parent.Name} ({parent.ManifestSha256[..12]})");
+            Line("parent", $"{parent.Name} ({Short(parent.Sha256)})");
         }
         if (lineage.RecipeName is { } recipe)
         {
-            Line("recipe", $"{recipe} ({lineage.RecipeSha256?[..12]}), seed {lineage.Seed}, {lineage.Steps:N0} steps, {lineage.Tokens:N0} tokens");
+            Line("recipe", $"{recipe} ({Short(lineage.RecipeSha256 ?? "")}), seed {lineage.Seed}, {lineage.Steps:N0} steps, {lineage.Tokens:N0} tokens");
         }
         foreach (var source in lineage.Data)
         {
-            Line("data", $"{source.Name} ({source.Sha256[..12]})" + (source.Tokens is { } tokens ? $", {tokens:N0} tokens" : ""));
+            Line("data", $"{source.Name} ({Short(source.Sha256)})" + (source.Tokens is { } tokens ? $", {tokens:N0} tokens" : ""));
         }
         foreach (var (name, value) in lineage.Results)
         {
@@ -73,6 +73,8 @@ public static class InspectCommand
         Line("", $"largest logit error on {c.Positions:N0} positions: teacher-forced {c.TeacherForcedError:G3}, chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}; at most {c.Tolerance:G3} allowed");
         Line("", $"greedy: {c.GreedyEqual} of {c.GreedyPrompts} prompts equal over {c.GreedyTokens} tokens, {c.GreedyNearTies} differ first at a near tie");
     }
+
+    private static string Short(string hash) => hash.Length > 12 ? hash[..12] : hash;
 
     private static void Line(string key, string value) => Console.WriteLine($"  {key,-18} {value}");
 }

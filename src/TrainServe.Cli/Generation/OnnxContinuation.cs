@@ -8,8 +8,7 @@ internal static class OnnxContinuation
 {
     public static async Task<Continuation> RunAsync(ModelPackage package, ContinuationRequest request, CancellationToken cancellationToken)
     {
-        package.Verify();
-        await using var engine = GenerationEngine.Load(package, "fp32", new EngineOptions { Slots = 1 });
+        await using var engine = GenerationEngine.Load(package, CertifiedModel.Precision, new EngineOptions { Slots = 1 });
         var ids = new List<int>();
         var logProbs = new List<float>();
         var generation = new GenerationRequest { Id = "generate", PromptIds = request.PromptIds, MaxNewTokens = request.MaxTokens, Sampling = request.Sampling };

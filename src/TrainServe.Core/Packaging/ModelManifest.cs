@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using TrainServe.Core.IO;
 
 namespace TrainServe.Core.Packaging;
@@ -12,8 +13,14 @@ public sealed record ManifestFile(string Path, long SizeBytes, string Sha256);
 public sealed record DataSource(string Name, string Sha256, long? Tokens = null, double? Weight = null);
 
 /// <summary>The model that this one was made from.</summary>
-/// <param name="ManifestSha256">Hash of its manifest.json, which names every byte of it.</param>
-public sealed record ParentModel(string Name, string ManifestSha256);
+/// <param name="WeightsSha256">Hash of its model.safetensors, which an export or an evaluation does not change.</param>
+/// <param name="ManifestSha256">Hash of its manifest.json: what older manifests have in place of the weights' hash.</param>
+public sealed record ParentModel(string Name, string? WeightsSha256 = null, string? ManifestSha256 = null)
+{
+    /// <summary>The hash that is there.</summary>
+    [JsonIgnore]
+    public string Sha256 => WeightsSha256 ?? ManifestSha256 ?? "";
+}
 
 /// <summary>Where a model comes from: enough to make it again.</summary>
 public sealed record Lineage

@@ -58,6 +58,18 @@ public sealed class ModelPackage
         return package;
     }
 
+    /// <summary>Opens a directory and checks its files where it has a manifest; a directory that others made has none.</summary>
+    /// <exception cref="InvalidDataException">A file is not what the manifest says.</exception>
+    public static ModelPackage OpenCheckedIfListed(string directory)
+    {
+        var package = Open(directory);
+        if (package.Manifest is not null)
+        {
+            package.Verify();
+        }
+        return package;
+    }
+
     /// <inheritdoc cref="OpenVerified"/>
     public void Verify()
     {

@@ -26,7 +26,7 @@ public sealed record ParityCertificate
     /// <summary>TorchSharp against ONNX Runtime on whole sequences.</summary>
     public required double TeacherForcedError { get; init; }
 
-    /// <summary>Prefill in chunks against TorchSharp on whole sequences.</summary>
+    /// <summary>Prefill in chunks, of the engine's size and of a small one, against TorchSharp on whole sequences.</summary>
     public required double ChunkedError { get; init; }
 
     /// <summary>Prefill token by token, likewise.</summary>
@@ -37,7 +37,7 @@ public sealed record ParityCertificate
 
     public required int GreedyPrompts { get; init; }
 
-    /// <summary>Tokens generated for each prompt.</summary>
+    /// <summary>Tokens generated for each prompt: fewer where the context is short.</summary>
     public required int GreedyTokens { get; init; }
 
     /// <summary>Prompts whose greedy ids were all equal.</summary>
@@ -59,7 +59,7 @@ public sealed record ParityCertificate
                 return $"the {name} logits differ by {error:G3}, more than {Tolerance:G3}";
             }
         }
-        if (Positions <= 0 || GreedyPrompts <= 0)
+        if (Positions <= 0 || GreedyPrompts <= 0 || GreedyTokens <= 0)
         {
             return "nothing was compared";
         }

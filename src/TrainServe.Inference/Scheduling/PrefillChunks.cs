@@ -1,7 +1,7 @@
 namespace TrainServe.Inference.Scheduling;
 
 /// <summary>How a prompt is cut.</summary>
-internal static class PrefillChunks
+public static class PrefillChunks
 {
     /// <summary>Tokens of the next chunk.</summary>
     /// <remarks>

@@ -18,16 +18,16 @@ public sealed class RunLock : IDisposable
     public static RunLock Take(string directory)
     {
         Directory.CreateDirectory(directory);
-        string path = Path.Combine(directory, FileName);
+        var stream = Lock(directory);
         try
         {
-            var stream = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
             File.WriteAllText(Path.Combine(directory, HolderFile), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             return new RunLock(stream);
         }
-        catch (IOException error) when (File.Exists(path))
+        catch
         {
-            throw new IOException($"Another process ({Holder(directory)}) trains in {directory}; wait for it, stop it, or choose another output directory.", error);
+            stream.Dispose();
+            throw;
         }
     }
 
@@ -35,6 +35,21 @@ public sealed class RunLock : IDisposable
     public static bool Exists(string directory) => File.Exists(Path.Combine(directory, FileName));
 
     public void Dispose() => _stream.Dispose();
+
+    private static FileStream Lock(string directory)
+    {
+        try
+        {
+            return new FileStream(Path.Combine(directory, FileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
+        }
+        catch (IOException error) when (IsHeld(error))
+        {
+            throw new IOException($"Another process ({Holder(directory)}) trains in {directory}; wait for it, stop it, or choose another output directory.", error);
+        }
+    }
+
+    // EWOULDBLOCK of Linux and of macOS, and Windows' sharing violation. Any other failure, as of a full disk, speaks for itself.
+    private static bool IsHeld(IOException error) => error.HResult is 11 or 35 or unchecked((int)0x80070020);
 
     private static string Holder(string directory)
     {

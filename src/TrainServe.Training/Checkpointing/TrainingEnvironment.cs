@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using TrainServe.Core.Packaging;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Checkpointing;
 
@@ -10,12 +11,12 @@ namespace TrainServe.Training.Checkpointing;
 /// <param name="Libtorch">Version of the library that computes.</param>
 /// <param name="Threads">Threads of one operation: sums are divided among them.</param>
 /// <param name="Processor">Architecture and vector instructions, which select the kernels.</param>
-/// <param name="Kernels">Which implementation of the training step runs.</param>
+/// <param name="Kernels">Which implementation of each operation runs.</param>
 public sealed record TrainingEnvironment(string Build, string Libtorch, int Threads, string Processor, string Kernels)
 {
     /// <param name="threads">What libtorch was told.</param>
     /// <param name="kernels">What the model chose.</param>
-    public static TrainingEnvironment Current(int threads, string kernels) => new(CodeVersion.Current, TorchSharp.torch.__version__, threads, ProcessorFeatures(), kernels);
+    public static TrainingEnvironment Current(int threads, KernelChoices kernels) => new(CodeVersion.Current, TorchSharp.torch.__version__, threads, ProcessorFeatures(), kernels.ToString());
 
     /// <summary>The first thing that differs, with both values; null when nothing does.</summary>
     public string? Difference(TrainingEnvironment now) =>

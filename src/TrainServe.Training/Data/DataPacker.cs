@@ -50,18 +50,16 @@ public sealed class DataPacker
     /// <summary>Packs files into a new directory.</summary>
     /// <param name="paths">Files of text or records, and directories of them.</param>
     /// <param name="tokenizerDirectory">Where the tokenizer's files are; they are copied, so that the packed data says how to read it.</param>
-    /// <param name="output">A directory that does not hold packed data yet.</param>
+    /// <param name="output">A directory that is empty or does not exist. The data is made in <c>OUTPUT.tmp</c> beside it.</param>
     /// <param name="cancellationToken">Stops between two documents; nothing is left behind.</param>
     /// <exception cref="InvalidDataException">The text cannot be used, or is too little for the validation rule.</exception>
-    /// <exception cref="IOException">The directory holds packed data, or cannot be written.</exception>
+    /// <exception cref="IOException">The directory holds something, or cannot be written.</exception>
     public PackedDataManifest Pack(IReadOnlyList<string> paths, string tokenizerDirectory, string output, CancellationToken cancellationToken = default)
     {
-        if (PackedDataSet.IsOne(output))
-        {
-            throw new IOException($"{output} already holds packed data; choose another output directory or remove it.");
-        }
-        var files = DataFiles.Expand(paths);
+        RequireFree(output);
         string staging = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + ".tmp";
+        RequireOurs(staging);
+        var files = DataFiles.Expand(paths);
         RemoveDirectory(staging);
         Directory.CreateDirectory(staging);
         try
@@ -76,7 +74,7 @@ public sealed class DataPacker
                 }
             }
             manifest.Write(staging);
-            if (Directory.Exists(output) && !Directory.EnumerateFileSystemEntries(output).Any())
+            if (Directory.Exists(output))
             {
                 Directory.Delete(output);
             }
@@ -89,6 +87,32 @@ public sealed class DataPacker
             throw;
         }
     }
+
+    private static void RequireFree(string output)
+    {
+        if (File.Exists(output))
+        {
+            throw new IOException($"{output} is a file; a directory is needed.");
+        }
+        if (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any())
+        {
+            throw new IOException($"{output} already holds {(PackedDataSet.IsOne(output) ? "packed data" : "other files")}; choose another output directory or remove it.");
+        }
+    }
+
+    // What a packing that was killed left behind may be removed: it has files of tokens, and nothing else than this packs.
+    private static void RequireOurs(string staging)
+    {
+        bool isOurs = !File.Exists(staging) && (!Directory.Exists(staging) || !Directory.EnumerateFileSystemEntries(staging).Any()
+            || (Directory.EnumerateFiles(staging, "*.tokens").Any() && Directory.EnumerateFileSystemEntries(staging).All(IsPacked)));
+        if (!isOurs)
+        {
+            throw new IOException($"{staging} is in the way: the data is made there first, and it holds other files; move it, or choose another output directory.");
+        }
+    }
+
+    private static bool IsPacked(string path) => File.Exists(path) && (path.EndsWith(".tokens", StringComparison.Ordinal)
+        || Path.GetFileName(path) is ModelPackage.TokenizerFile or TokenizerConfig.FileName or PackedDataManifest.FileName or PackedDataManifest.FileName + ".tmp");
 
     /// <summary>What identifies the files: names, sizes and hashes.</summary>
     public static IReadOnlyList<PackedFile> Describe(IReadOnlyList<string> files) =>

@@ -68,23 +68,10 @@ public sealed record RunOptions
 
     /// <summary>The model to begin from; checked byte for byte where it has a manifest. Null when there is none.</summary>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
-    public ModelPackage? OpenModel()
-    {
-        if (Model is null)
-        {
-            return null;
-        }
-        var package = ModelPackage.Open(Model);
-        if (package.Manifest is not null)
-        {
-            package.Verify();
-        }
-        return package;
-    }
+    public ModelPackage? OpenModel() => Model is null ? null : ModelPackage.OpenCheckedIfListed(Model);
 
     /// <summary>The line of a lineage that names the model to begin from.</summary>
-    public static ParentModel ParentOf(ModelPackage package) =>
-        new(package.Name, FileHash.OfFile(package.Manifest is null ? package.WeightsPath : package.ManifestPath));
+    public static ParentModel ParentOf(ModelPackage package) => new(package.Name, FileHash.OfFile(package.WeightsPath));
 
     private static DataSourceSection Parse(string argument)
     {

@@ -12,9 +12,14 @@ public static class TrainedModelWriter
     /// <param name="lineage">Where it comes from.</param>
     /// <param name="output">The directory.</param>
     /// <param name="time">For the manifest.</param>
-    /// <param name="replace">Whether the directory may hold a model already, as when a finished run is resumed.</param>
+    /// <param name="replace">Whether the directory may hold a model already, as when a run is resumed.</param>
+    /// <returns>The new model; or the one that is there, with its exports and certificates, where the same run has already made it.</returns>
     public static ModelPackage Write(Transformer model, string tokenizerDirectory, IReadOnlyList<int> stopTokenIds, Lineage lineage, string output, TimeProvider time, bool replace)
     {
+        if (replace && Finished(lineage, output) is { } finished)
+        {
+            return finished;
+        }
         using var writer = new ModelPackageWriter(output, time, replace);
         var config = model.Config with { TorchDtype = "float32" };
         config.Write(writer.PathOf(ModelPackage.ConfigFile));
@@ -25,6 +30,26 @@ public static class TrainedModelWriter
         }
         SafeTensorsWriter.Write(writer.PathOf(ModelPackage.WeightsFile), StateDictAdapter.Save(model));
         return writer.Complete(lineage);
+    }
+
+    // The run's lock and the checkpoint's identity say that it is this run's directory, data and recipe; the steps, that nothing was trained since.
+    private static ModelPackage? Finished(Lineage lineage, string output)
+    {
+        if (!File.Exists(Path.Combine(output, ModelManifest.FileName)))
+        {
+            return null;
+        }
+        try
+        {
+            var package = ModelPackage.OpenVerified(output);
+            var made = package.Manifest!.Lineage;
+            return (made.Stage, made.RecipeSha256, made.Seed, made.Steps, made.Tokens) == (lineage.Stage, lineage.RecipeSha256, lineage.Seed, lineage.Steps, lineage.Tokens) ? package : null;
+        }
+        catch (InvalidDataException)
+        {
+            // Damaged: the checkpoint mends it.
+            return null;
+        }
     }
 
     /// <summary>What a run found, for the lineage.</summary>

@@ -50,7 +50,7 @@ public sealed class TrainingLoop : IDisposable
     private readonly TrainingStep _step;
     private readonly LearningRateSchedule _schedule;
     private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, "torch float32");
+    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, KernelChoices.Current());
     private readonly HashSet<long> _damaged = [];
     private TrainingState _state;
     private long? _savedStep;
@@ -303,7 +303,8 @@ public sealed class TrainingLoop : IDisposable
         }
         _savedStep = _state.Step;
         _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
-        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"Training goes on from step {_state.Step} of {_setup.TotalSteps}."));
+        string situation = _state.Step >= _setup.TotalSteps ? "The run is finished: it is at" : _state.Best.ShouldStop(_setup.Measuring.Patience) ? "The run is finished: it stopped early at" : "Training goes on from";
+        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"{situation} step {_state.Step} of {_setup.TotalSteps}."));
     }
 
     private double Seconds => _secondsBefore + _setup.Time.GetElapsedTime(_sessionStart).TotalSeconds;

@@ -127,6 +127,14 @@ public sealed class ModelPackageTests : IDisposable
     }
 
     [Fact]
+    public void A_parent_that_an_older_manifest_names_by_its_manifest_is_still_read()
+    {
+        string path = Make("a"), manifest = Path.Combine(path, ModelManifest.FileName);
+        File.WriteAllText(manifest, File.ReadAllText(manifest).Replace("\"stage\": \"init\"", "\"stage\": \"sft\", \"parent\": { \"name\": \"base\", \"manifest_sha256\": \"abc\" }"));
+        Assert.Equal(("base", "abc"), (ModelManifest.Read(manifest).Lineage.Parent!.Name, ModelManifest.Read(manifest).Lineage.Parent!.Sha256));
+    }
+
+    [Fact]
     public void A_certificate_holds_only_for_the_files_it_was_made_for()
     {
         string path = Make("a");

@@ -154,6 +154,16 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_full_disk_is_not_taken_for_another_trainer()
+    {
+        Assert.SkipUnless(File.Exists("/dev/full"), "This test needs Linux's /dev/full, a file on which every write finds the disk full.");
+        File.CreateSymbolicLink(_directory.PathOf("run.pid"), "/dev/full");
+        Assert.Contains("No space left on device", Assert.Throws<IOException>(() => RunLock.Take(_directory.FullName)).Message, StringComparison.Ordinal);
+        File.Delete(_directory.PathOf("run.pid"));
+        RunLock.Take(_directory.FullName).Dispose();
+    }
+
+    [Fact]
     public void Differences_of_identity_and_environment_are_named()
     {
         Assert.Equal("the recipe's seed was 1 and is now 2", Identity.Difference(Identity with { Recipe = new Dictionary<string, string> { ["seed"] = "2" } }));

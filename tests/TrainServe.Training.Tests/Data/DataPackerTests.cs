@@ -159,6 +159,29 @@ public sealed class DataPackerTests : IDisposable
         Assert.Contains("already holds packed data", Assert.Throws<IOException>(() => Pack(new PackOptions())).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_directory_with_other_files_is_refused_before_anything_is_read()
+    {
+        string mine = _directory.WriteText("out/notes.txt", "mine");
+        var error = Assert.Throws<IOException>(() => new DataPacker(_tokenizer, new PackOptions()).Pack(["/nowhere.txt"], _directory.PathOf("tokenizer"), _directory.PathOf("out")));
+        Assert.Contains("already holds other files", error.Message, StringComparison.Ordinal);
+        Assert.True(File.Exists(mine));
+    }
+
+    [Fact]
+    public void A_folder_that_has_the_name_of_the_unfinished_data_is_removed_only_if_a_packing_left_it()
+    {
+        _directory.WriteText("in/a.txt", "some text");
+        string mine = _directory.WriteText("out.tmp/notes.txt", "mine");
+        _directory.WriteText("out.tmp/spool.tokens", "");
+        Assert.Contains("out.tmp is in the way", Assert.Throws<IOException>(() => Pack(new PackOptions())).Message, StringComparison.Ordinal);
+        Assert.Equal("mine", File.ReadAllText(mine));
+        File.Delete(mine);
+        using var data = Pack(new PackOptions());
+        Assert.True(data.Train.Count > 0);
+        Assert.False(Directory.Exists(_directory.PathOf("out.tmp")));
+    }
+
     [Theory]
     [InlineData(100, "was cut short")]
     [InlineData(63, "a token file has a header of 64: it was cut short")]

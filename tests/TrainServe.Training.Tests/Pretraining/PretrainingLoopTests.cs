@@ -81,13 +81,30 @@ public sealed class PretrainingLoopTests : IDisposable
     }
 
     [Fact]
-    public void A_finished_run_that_is_resumed_gives_the_same_model_again()
+    public void A_finished_run_that_is_resumed_says_so_and_leaves_its_model_and_export_untouched()
     {
         var (_, first) = Run("out");
-        var hash = first!.Manifest!.File("model.safetensors");
+        string export = _directory.WriteText("out/onnx/fp32/model.onnx", "a graph");
+        (first!.Manifest! with { Files = [.. first.Manifest!.Files, ModelPackageWriter.Describe(first.Directory, export)] }).Write(first.ManifestPath);
+        var manifest = File.ReadAllBytes(first.ManifestPath);
         var (outcome, again) = Run("out", resume: true);
         Assert.Equal((TrainingEnd.Completed, 12), (outcome.End, outcome.State.Step));
-        Assert.Equal(hash, again!.Manifest!.File("model.safetensors"));
+        Assert.Contains("The run is finished: it is at step 12 of 12.", _display.Notes);
+        Assert.Equal(manifest, File.ReadAllBytes(again!.ManifestPath));
+        Assert.Equal("a graph", File.ReadAllText(export));
+    }
+
+    [Fact]
+    public void A_finished_run_whose_model_is_missing_or_damaged_gives_the_same_model_again()
+    {
+        var (_, first) = Run("out");
+        var weights = File.ReadAllBytes(first!.WeightsPath);
+        File.Delete(first.ManifestPath);
+        Assert.Equal(weights, File.ReadAllBytes(Run("out", resume: true).Package!.WeightsPath));
+        File.WriteAllBytes(first.WeightsPath, weights[..^1]);
+        var (_, again) = Run("out", resume: true);
+        again!.Verify();
+        Assert.Equal(weights, File.ReadAllBytes(again.WeightsPath));
     }
 
     [Fact]
@@ -144,7 +161,8 @@ public sealed class PretrainingLoopTests : IDisposable
         _directory.WriteText("recipe.yaml", string.Join('\n', Recipe.Split('\n').Where(line => !line.StartsWith("model:", StringComparison.Ordinal) && !line.StartsWith("tokenizer:", StringComparison.Ordinal))));
         using var run = Prepare(Options("out") with { Model = first!.Directory });
         var (outcome, package) = run.Run(CancellationToken.None);
-        Assert.Equal(("first", FileHash.OfFile(first.ManifestPath)), (package!.Manifest!.Lineage.Parent!.Name, package.Manifest.Lineage.Parent.ManifestSha256));
+        // The weights' hash and not the manifest's, which a later export changes.
+        Assert.Equal(new ParentModel("first", FileHash.OfFile(first.WeightsPath)), package!.Manifest!.Lineage.Parent);
         Assert.True(outcome.State.Best.BestLoss < first.Manifest!.Lineage.Results["validation_loss"]);
     }
 
