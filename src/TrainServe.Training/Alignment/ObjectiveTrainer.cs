@@ -33,7 +33,7 @@ public sealed class ObjectiveTrainer
     private readonly ObjectiveSetup _setup;
     private readonly IObjective _objective;
     private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, "torch float32");
+    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, KernelChoices.Current());
     private readonly HashSet<long> _damaged = [];
     private TrainingState _state = new() { Cursor = new DataCursor([]) };
     private long? _savedStep;
