@@ -15,6 +15,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     PretrainCommand.Create(),
     SftCommand.Create(),
     RewardCommand.Create(),
+    DpoCommand.Create(),
     ExportCommand.Create(),
     GenerateCommand.Create(),
     ChatCommand.Create(),

@@ -2,7 +2,6 @@ using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Model;
 using TrainServe.Training.Alignment;
-using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
 
@@ -12,28 +11,32 @@ namespace TrainServe.Training.RewardModeling;
 public sealed class RewardTrainer : ITrainingRun
 {
     public const string Stage = "reward";
-    private readonly RunOptions _options;
     private readonly RewardRecipe _recipe;
-    private readonly StageModel _parent;
-    private readonly PreferenceData _data;
     private readonly Transformer _model;
     private readonly RewardObjective _objective;
-    private readonly ObjectiveSetup _setup;
+    private readonly StageRun _run;
 
     private RewardTrainer(RunOptions options, RewardRecipe recipe, StageModel parent, PreferenceData data, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
-        (_options, _recipe, _parent, _data, _model) = (options, recipe, parent, data, model);
+        (_recipe, _model) = (recipe, model);
         _objective = new RewardObjective(recipe, data, model, parent.Padding);
-        _setup = new ObjectiveSetup
+        _run = new StageRun
         {
+            Stage = Stage,
+            Options = options,
+            Parent = parent,
+            Model = model,
             Objective = _objective,
+            Recipe = recipe,
+            Seed = recipe.Seed,
+            Data = data.Identity(),
+            Lineage = data.Lineage(),
             Measuring = recipe.Validation,
             Saving = recipe.Checkpoint,
             MaxSkippedSteps = recipe.Training.MaxSkippedSteps,
-            Identity = new RunIdentity(Stage, RecipeIdentity.Of(recipe), parent.Tokenizer.Sha256, data.Identity(), FileHash.OfFile(parent.Package.WeightsPath)),
-            Directory = options.Output,
             Time = time,
             Display = display,
+            Conclude = AddHeldOut,
         };
         int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
         Plan = new TrainingPlan
@@ -82,30 +85,7 @@ public sealed class RewardTrainer : ITrainingRun
     }
 
     /// <inheritdoc/>
-    public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop)
-    {
-        var outcome = new ObjectiveTrainer(_setup).Run(_options.Resume, stop);
-        if (outcome.End == TrainingEnd.Interrupted)
-        {
-            return (outcome, null);
-        }
-        var results = TrainedModelWriter.Results(outcome.State, outcome.End);
-        AddHeldOut(results);
-        var lineage = new Lineage
-        {
-            Stage = Stage,
-            Parent = RunOptions.ParentOf(_parent.Package),
-            Data = _data.Lineage(),
-            RecipeName = _options.RecipeName,
-            RecipeSha256 = RecipeIdentity.Sha256(_setup.Identity.Recipe),
-            Seed = _recipe.Seed,
-            Steps = outcome.State.Step,
-            Tokens = outcome.State.LearnedTokens,
-            Results = results,
-        };
-        var package = TrainedModelWriter.Write(_model, _parent.Package.Directory, _parent.Template.StopTokenIds, lineage, _options.Output, _setup.Time, replace: _options.Resume);
-        return (outcome, package);
-    }
+    public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop) => _run.Run(stop);
 
     public void Dispose()
     {

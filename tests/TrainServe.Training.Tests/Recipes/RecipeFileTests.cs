@@ -129,6 +129,7 @@ public sealed class RecipeFileTests
             {
                 "sft" => RecipeFile.Read<FineTuningRecipe>(file),
                 "reward" => RecipeFile.Read<RewardRecipe>(file),
+                "dpo" => RecipeFile.Read<DpoRecipe>(file),
                 _ => RecipeFile.Read<PretrainingRecipe>(file),
             };
             Assert.NotEmpty(RecipeIdentity.Of(recipe));
