@@ -1,0 +1,60 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.Versioning;
+using TrainServe.TestSupport;
+
+namespace TrainServe.EndToEnd.Tests.Containers;
+
+[Trait("Category", "Slow"), SupportedOSPlatform("linux")]
+public sealed class ServerImageTests : IAsyncLifetime
+{
+    private const string Image = "localhost/trainserve-server:test";
+    private const long Megabyte = 1_000_000;
+    private readonly TemporaryDirectory _models = new();
+
+    public async ValueTask InitializeAsync()
+    {
+        await ContainerEngine.RequireAsync();
+        await ContainerEngine.BuildAsync("server", Image);
+        ModelDirectory.Tiny(_models.PathOf("tiny"));
+        // The server in the container is nobody in particular.
+        File.SetUnixFileMode(_models.FullName, (UnixFileMode)Convert.ToInt32("755", 8));
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _models.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    [Fact]
+    public async Task The_image_adds_at_most_150_MB_to_its_base_and_no_Torch()
+    {
+        long added = await ContainerEngine.SizeAsync(Image) - await ContainerEngine.SizeAsync(ContainerEngine.BaseRuntime);
+        TestContext.Current.TestOutputHelper!.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{added / Megabyte} MB above the base image"));
+        Assert.InRange(added, Megabyte, 150 * Megabyte);
+        string files = await ContainerEngine.RunAsync("run", "--rm", "--network", "none", "--entrypoint", "ls", Image, "/app");
+        Assert.Contains("TrainServe.Server.dll", files, StringComparison.Ordinal);
+        Assert.DoesNotContain("torch", files, StringComparison.OrdinalIgnoreCase);
+    }
+
+    [Fact]
+    public async Task A_container_that_can_write_nothing_serves_mounted_models_and_finishes_an_open_stream_when_it_is_stopped()
+    {
+        var watch = Stopwatch.StartNew();
+        await using var container = await RunningContainer.StartAsync(Image, _models.FullName);
+        await container.WaitUntilReadyAsync();
+        TestContext.Current.TestOutputHelper!.WriteLine(string.Create(CultureInfo.InvariantCulture, $"ready {watch.Elapsed.TotalSeconds:F2} s after podman run"));
+        Assert.Equal(0, await container.HealthAsync());
+
+        using var stream = await container.PostAsync("""{"model":"tiny","messages":[{"role":"user","content":"hello"}],"seed":1,"ignore_eos":true,"stream":true,"max_tokens":3000}""");
+        Assert.True(stream.IsSuccessStatusCode);
+        var stopping = container.StopAsync();
+        var events = ServerSentEvents.Parse(await stream.Content.ReadAsStringAsync());
+        Assert.True(events.Done);
+        Assert.Equal("length", events.FinishReason());
+        Assert.Equal(0, await stopping);
+        Assert.DoesNotContain("telemetry", await container.LogsAsync(), StringComparison.OrdinalIgnoreCase);
+        Assert.NotEqual(0, await container.HealthAsync());
+    }
+}
