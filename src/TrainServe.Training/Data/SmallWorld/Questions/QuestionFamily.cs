@@ -20,7 +20,12 @@ public enum QuestionFamily
     WhoFeels,
     WhyFeels,
     WhoDid,
+    FirstDeed,
     CountThings,
+
+    // The twins of the two unclear families, in stories where only one can be meant.
+    ClearThing,
+    ClearPerson,
 
     // Two facts have to be put together.
     PlaceBefore,
@@ -28,16 +33,13 @@ public enum QuestionFamily
     WhereHeld,
     WhereWanted,
     WhoHasWanted,
-    FirstDeed,
     NextDeed,
     CountTogether,
     CountPeople,
 
-    // The story has two that the question could mean, so that asking back is right; or the same question where it has only one.
+    // The story has two that the question could mean, so that asking back is right.
     UnclearThing,
     UnclearPerson,
-    ClearThing,
-    ClearPerson,
 
     // No story is needed.
     SumOneDigit,
