@@ -11,7 +11,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     ImportCommand.Create(),
     InitCommand.Create(),
     TokenizerTrainCommand.Create(),
-    DataPackCommand.Create(),
+    new Command("data", "Makes training data.") { DataPackCommand.Create(), DataGenerateCommand.Create() },
     PretrainCommand.Create(),
     SftCommand.Create(),
     RewardCommand.Create(),

@@ -35,7 +35,7 @@ public static class DataPackCommand
             Console.WriteLine($"written: {directory}, {manifest.Train.Shards.Count + manifest.Validation.Shards.Count} files of tokens, divided by {manifest.ValidationRule.ToString().ToLowerInvariant()}");
             return Task.FromResult(ExitCodes.Done);
         });
-        return new Command("data", "Makes training data.") { command };
+        return command;
     }
 
     private static void Write(string name, DataSplit split) => Console.WriteLine(

@@ -28,6 +28,7 @@ internal static class RandomDraws
         return items.Last(item => weight(item) > 0);
     }
 
+    /// <summary>The same items in a new order.</summary>
     public static T[] Shuffled<T>(this PhiloxRandom random, IEnumerable<T> items)
     {
         var shuffled = items.ToArray();

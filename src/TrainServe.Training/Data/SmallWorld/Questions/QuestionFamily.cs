@@ -12,40 +12,29 @@ public enum QuestionFamily
     WhoHas,
     WhatHas,
     WhoGave,
-    WhatGave,
-    WhoGot,
     WhatWanted,
     WhoWanted,
     HowFeels,
     WhoFeels,
-    WhyFeels,
     WhoDid,
-    FirstDeed,
     CountThings,
 
-    // The twins of the two unclear families, in stories where only one can be meant.
+    // Only one can be meant, or two: then asking back is right. The two have the same questions.
     ClearThing,
     ClearPerson,
+    UnclearThing,
+    UnclearPerson,
 
     // Two facts have to be put together.
     PlaceBefore,
     WhoIsWith,
     WhereHeld,
     WhereWanted,
-    WhoHasWanted,
-    NextDeed,
-    CountTogether,
-    CountPeople,
-
-    // The story has two that the question could mean, so that asking back is right.
-    UnclearThing,
-    UnclearPerson,
+    WhyFeels,
 
     // No story is needed.
-    SumOneDigit,
-    SumTwoDigits,
+    Sum,
     Comfort,
-    Advice,
     Harmful,
     Harmless,
     Manners,
@@ -58,10 +47,12 @@ public static class QuestionFamilies
     /// <summary>How many facts of the story have to be put together; 0 where no story is needed.</summary>
     public static int Facts(this QuestionFamily family) => family switch
     {
-        >= QuestionFamily.SumOneDigit => 0,
+        >= QuestionFamily.Sum => 0,
         >= QuestionFamily.PlaceBefore => 2,
         _ => 1,
     };
+
+    public static bool NeedsStory(this QuestionFamily family) => family.Facts() > 0;
 
     /// <summary>As the files spell it: <c>where_person</c>.</summary>
     public static string Name(this QuestionFamily family) => JsonNamingPolicy.SnakeCaseLower.ConvertName(family.ToString());

@@ -1,4 +1,3 @@
-using TrainServe.Training.Data.SmallWorld.Questions;
 using TrainServe.Training.Data.SmallWorld.Words;
 
 namespace TrainServe.Training.Data.SmallWorld.State;
@@ -6,121 +5,113 @@ namespace TrainServe.Training.Data.SmallWorld.State;
 /// <summary>One step of a story: what one sentence tells.</summary>
 internal abstract record Event
 {
-    /// <summary>Whether it happens, rather than tells how things are; only these take words like "then".</summary>
-    public virtual bool Happens => true;
+    /// <summary>What may be said; the first is the plain one. All begin with a capital and end in a full stop.</summary>
+    public abstract IReadOnlyList<string> Sentences { get; }
 
-    /// <summary>Who does it, or is told about.</summary>
-    public abstract Person? Actor { get; }
+    /// <summary>People, places and so on in the order in which the sentence names them, as answers name them.</summary>
+    public abstract IReadOnlyList<Mention> Mentions { get; }
 
-    /// <summary>People, places, things and so on, in the order in which the sentence names them.</summary>
-    public abstract IEnumerable<Mention> Mentions { get; }
-
-    protected static Mention Of(Person person) => new(AnswerKind.Person, person.Name);
-
-    protected static Mention Of(Place place) => new(AnswerKind.Place, place.Text);
-
-    protected static Mention Of(Thing thing) => new(AnswerKind.Thing, thing.Text);
+    /// <summary>The words that the sentence joins: a split tells only pairs of its own.</summary>
+    public abstract IReadOnlyList<(string One, string Other)> Facts { get; }
 }
 
-/// <summary>Something that a sentence names and that a question could have as its answer.</summary>
-internal readonly record struct Mention(AnswerKind Kind, string Text);
+/// <summary>What kind of thing answers a question.</summary>
+internal enum AnswerKind
+{
+    Person,
+    Place,
+    Thing,
+    Mood,
+    Number,
+    Deed,
+
+    /// <summary>A question back that names two possibilities.</summary>
+    Choice,
+
+    /// <summary>A sentence of its own, where no story answers.</summary>
+    Sentence,
+}
+
+/// <summary>Something that a sentence names and that could answer a question.</summary>
+internal readonly record struct Mention(AnswerKind Kind, string Text)
+{
+    public static Mention Of(Person person) => new(AnswerKind.Person, person.Name);
+
+    public static Mention Of(Place place) => new(AnswerKind.Place, place.ToString());
+
+    public static Mention Of(Thing thing) => new(AnswerKind.Thing, thing.ToString());
+}
 
 /// <summary>Somebody is somewhere when the story begins.</summary>
 internal sealed record WasIn(Person Person, Place Place) : Event
 {
-    public override bool Happens => false;
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Place)];
+    public override IReadOnlyList<string> Sentences => [$"{Person} was in {Place}.", $"{Person} sat in {Place}.", $"{Person} waited in {Place}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), Mention.Of(Place)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Place.Noun)];
 }
 
+/// <summary>Somebody goes elsewhere.</summary>
 internal sealed record Went(Person Person, Place Place) : Event
 {
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Place)];
+    public override IReadOnlyList<string> Sentences => [$"{Person} went to {Place}.", $"{Person} walked to {Place}.", $"{Person} ran to {Place}.", $"Then {Person} went to {Place}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), Mention.Of(Place)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Place.Noun)];
 }
 
-/// <summary>A thing lies somewhere when the story begins.</summary>
+/// <summary>A thing lies somewhere.</summary>
 internal sealed record Lay(Thing Thing, Place Place) : Event
 {
-    public override bool Happens => false;
-    public override Person? Actor => null;
-    public override IEnumerable<Mention> Mentions => [Of(Thing), Of(Place)];
+    public override IReadOnlyList<string> Sentences => [$"{Vocabulary.Capital(Thing.ToString())} was in {Place}.", $"{Vocabulary.Capital(Thing.ToString())} lay in {Place}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Thing), Mention.Of(Place)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Thing.Noun, Place.Noun)];
 }
 
 /// <summary>Somebody has a thing when the story begins.</summary>
 internal sealed record Had(Person Person, Thing Thing) : Event
 {
-    public override bool Happens => false;
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Thing)];
+    public override IReadOnlyList<string> Sentences => [$"{Person} had {Thing}.", $"{Person} held {Thing}.", $"{Person} carried {Thing}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), Mention.Of(Thing)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Thing.Noun)];
 }
 
-/// <summary>Picks up a thing that lies where the person is.</summary>
-internal sealed record Took(Person Person, Thing Thing) : Event
-{
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Thing)];
-}
-
-/// <summary>Lays down a thing where the person is.</summary>
-internal sealed record Left(Person Person, Thing Thing, Place Place) : Event
-{
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Thing), Of(Place)];
-}
-
+/// <summary>Somebody gives away what they have.</summary>
 internal sealed record Gave(Person Giver, Person Receiver, Thing Thing) : Event
 {
-    public override Person Actor => Giver;
-    public override IEnumerable<Mention> Mentions => [Of(Giver), Of(Thing), Of(Receiver)];
+    public override IReadOnlyList<string> Sentences => [$"{Giver} gave {Thing} to {Receiver}.", $"{Giver} handed {Thing} to {Receiver}.", $"Then {Giver} gave {Thing} to {Receiver}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Giver), Mention.Of(Thing), Mention.Of(Receiver)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Receiver.Name, Thing.Noun), (Giver.Name, Receiver.Name)];
 }
 
-/// <summary>Takes a thing out of somebody's hands.</summary>
-internal sealed record Snatched(Person Taker, Person Owner, Thing Thing) : Event
-{
-    public override Person Actor => Taker;
-    public override IEnumerable<Mention> Mentions => [Of(Taker), Of(Thing), Of(Owner)];
-}
-
+/// <summary>Somebody wants a thing.</summary>
 internal sealed record Wanted(Person Person, Thing Thing) : Event
 {
-    public override bool Happens => false;
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Thing)];
+    public override IReadOnlyList<string> Sentences => [$"{Person} wanted {Thing}.", $"{Person} asked for {Thing}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), Mention.Of(Thing)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Thing.Noun)];
 }
 
-/// <param name="Person">Who feels.</param>
-/// <param name="Mood">How.</param>
-/// <param name="Cause">An earlier event of the story, or null where it tells none.</param>
-internal sealed record Felt(Person Person, string Mood, Event? Cause) : Event
-{
-    public override bool Happens => false;
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), new(AnswerKind.Feeling, Mood)];
-}
-
-/// <param name="Person">Who sees.</param>
-/// <param name="Animal">With its article.</param>
-internal sealed record Saw(Person Person, string Animal) : Event
-{
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person)];
-}
-
-/// <summary>Does something with a thing, which stays where it is.</summary>
-/// <param name="Person">Who.</param>
-/// <param name="Verb">In the past.</param>
-/// <param name="Thing">With what.</param>
+/// <summary>Somebody does something with a thing, which is nobody's and nowhere in particular.</summary>
 internal sealed record Did(Person Person, string Verb, Thing Thing) : Event
 {
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), Of(Thing)];
+    public string Predicate => $"{Verb} {Thing}";
+
+    public override IReadOnlyList<string> Sentences => [$"{Person} {Predicate}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), new(AnswerKind.Deed, Predicate), Mention.Of(Thing)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Thing.Noun)];
+}
+
+/// <summary>Somebody feels something because of what they did.</summary>
+internal sealed record Felt(Person Person, string Mood) : Event
+{
+    public override IReadOnlyList<string> Sentences => [$"{Person} was {Mood}.", $"{Person} felt {Mood}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), new(AnswerKind.Mood, Mood)];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Mood)];
 }
 
 /// <summary>Somebody has several things of one kind.</summary>
 internal sealed record Owned(Person Person, int Number, Thing Kind) : Event
 {
-    public override bool Happens => false;
-    public override Person Actor => Person;
-    public override IEnumerable<Mention> Mentions => [Of(Person), new(AnswerKind.Number, NumberWords.Of(Number))];
+    public override IReadOnlyList<string> Sentences => [$"{Person} had {Vocabulary.Numbers[Number]} {Kind.Plural}."];
+    public override IReadOnlyList<Mention> Mentions => [Mention.Of(Person), new(AnswerKind.Number, Vocabulary.Numbers[Number])];
+    public override IReadOnlyList<(string One, string Other)> Facts => [(Person.Name, Vocabulary.Numbers[Number])];
 }
