@@ -12,7 +12,7 @@ internal static class Scenes
     {
         var people = People(scene, scene.Size);
         var now = new Dictionary<Person, Place>();
-        bool areTogether = scene.Size > 2 && scene.Random.Chance(0.5);
+        bool areTogether = scene.Random.Chance(0.5);
         for (int i = 0; i < people.Length; i++)
         {
             now[people[i]] = areTogether && i == 1 ? now[people[0]] : scene.NewPlace(place => scene.Owns(people[i].Name, place.Noun));

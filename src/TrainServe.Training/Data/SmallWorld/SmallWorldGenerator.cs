@@ -19,7 +19,7 @@ public sealed class SmallWorldGenerator(ulong seed)
         (Scenes.Places, 2, [QuestionFamily.WherePerson, QuestionFamily.WhoInPlace, QuestionFamily.WhoIsWith, QuestionFamily.PlaceBefore, QuestionFamily.ClearPerson, QuestionFamily.UnclearPerson]),
         (Scenes.Hands, 1.5, [QuestionFamily.WhoHas, QuestionFamily.WhatHas, QuestionFamily.WhoGave]),
         (Scenes.Twins, 1, [QuestionFamily.ClearThing, QuestionFamily.UnclearThing]),
-        (Scenes.Carriers, 2, [QuestionFamily.WhereHeld]),
+        (Scenes.Carriers, 2.5, [QuestionFamily.WhereHeld]),
         (Scenes.Wishes, 1.5, [QuestionFamily.WhatWanted, QuestionFamily.WhoWanted, QuestionFamily.WhereWanted]),
         (Scenes.Finds, 0.5, [QuestionFamily.WhereThing]),
         (Scenes.Moods, 1.5, [QuestionFamily.HowFeels, QuestionFamily.WhoFeels, QuestionFamily.WhoDid, QuestionFamily.WhyFeels]),
@@ -134,10 +134,12 @@ public sealed class SmallWorldGenerator(ulong seed)
             return Record(PlainQuestions.Draw(family, WorldSplit.Test, random), null);
         }
         var tell = Kinds.Single(kind => kind.Families.Contains(family)).Tell;
+        // The last of a kind that a story names answers at most every fifth question.
+        bool mayBeLast = number % 5 == 0;
         while (true)
         {
             var tale = NewTale(tell, WorldSplit.Test, LargestWorld, random);
-            var asked = Questions(tale, WorldSplit.Test, random).Where(question => question.Family == family).ToList();
+            var asked = Questions(tale, WorldSplit.Test, random).Where(question => question.Family == family && (mayBeLast || question.Key != tale.LastMention(question.Kind))).ToList();
             if (asked.Count > 0)
             {
                 return Record(random.Pick(asked), tale);
@@ -199,8 +201,8 @@ public sealed class SmallWorldGenerator(ulong seed)
 
     private static double Weight(Question question) => question.Family switch
     {
-        QuestionFamily.ClearPerson or QuestionFamily.UnclearPerson or QuestionFamily.ClearThing or QuestionFamily.UnclearThing or QuestionFamily.PlaceBefore or QuestionFamily.WhoGave => 4,
-        _ when question.Family.Facts() == 2 => 3,
+        QuestionFamily.ClearPerson or QuestionFamily.UnclearPerson or QuestionFamily.ClearThing or QuestionFamily.UnclearThing or QuestionFamily.WhoGave => 4,
+        _ when question.Family.Facts() == 2 => 6,
         _ => 1,
     };
 
