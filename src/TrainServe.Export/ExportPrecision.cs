@@ -1,6 +1,6 @@
 namespace TrainServe.Export;
 
-/// <summary>How weights are stored in the graph.</summary>
+/// <summary>How weights and cache are stored in the graph.</summary>
 public sealed record ExportPrecision
 {
     private ExportPrecision(string name) => Name = name;
@@ -8,13 +8,39 @@ public sealed record ExportPrecision
     /// <summary>The folder's name below <c>onnx/</c>.</summary>
     public string Name { get; }
 
-    /// <summary>Weights as they are, in single precision.</summary>
+    /// <summary>Bits of a weight of the layers: 32, 8 or 4.</summary>
+    public int WeightBits { get; private init; } = 32;
+
+    /// <summary>Bits of a weight of the embedding and the head.</summary>
+    public int HeadBits { get; private init; } = 32;
+
+    /// <summary>Consecutive weights of a row that share a scale. 0 where weights are not quantized.</summary>
+    public int BlockSize { get; private init; }
+
+    /// <summary>Bits of a cached key or value: 32 or 8.</summary>
+    public int CacheBits { get; private init; } = 32;
+
+    /// <summary>By how much the perplexity may rise, as a part of that of single precision.</summary>
+    public double MaxPerplexityIncrease { get; private init; }
+
+    public bool IsQuantized => WeightBits < 32;
+
+    /// <summary>Weights and cache as they are, in single precision.</summary>
     public static ExportPrecision Fp32 { get; } = new("fp32");
 
+    /// <summary>Everything in eight bits.</summary>
+    public static ExportPrecision Int8 { get; } = new("int8") { WeightBits = 8, HeadBits = 8, BlockSize = 64, CacheBits = 8, MaxPerplexityIncrease = 0.01 };
+
+    /// <summary>Layers in four bits, embedding, head and cache in eight.</summary>
+    /// <remarks>Blocks of 32, because at larger ones the kernel gives an odd last row of a batch other results than an even one.</remarks>
+    public static ExportPrecision Int4 { get; } = new("int4") { WeightBits = 4, HeadBits = 8, BlockSize = 32, CacheBits = 8, MaxPerplexityIncrease = 0.04 };
+
+    /// <summary>Every precision, the most exact first.</summary>
+    public static IReadOnlyList<ExportPrecision> All { get; } = [Fp32, Int8, Int4];
+
     /// <exception cref="ArgumentException">There is no such precision.</exception>
-    public static ExportPrecision Parse(string name) => name == Fp32.Name
-        ? Fp32
-        : throw new ArgumentException($"The precision is {name}; it must be fp32.", nameof(name));
+    public static ExportPrecision Parse(string name) => All.FirstOrDefault(precision => precision.Name == name)
+        ?? throw new ArgumentException($"The precision is {name}; it must be one of {string.Join(", ", All)}.", nameof(name));
 
     public override string ToString() => Name;
 }

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
-using Google.Protobuf;
 using TrainServe.Export.Protos;
 
 namespace TrainServe.Export;
@@ -19,19 +17,7 @@ internal sealed class ExternalDataWriter : IDisposable
         _stream = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20);
     }
 
-    public TensorProto Write(string name, long[] shape, ReadOnlySpan<float> values)
-    {
-        long count = shape.Aggregate(1L, (product, size) => checked(product * size));
-        if (count != values.Length)
-        {
-            throw new ArgumentException($"{name} has {values.Length} values for the shape [{string.Join(", ", shape)}].", nameof(values));
-        }
-        return Write(name, TensorProto.Types.DataType.Float, shape, MemoryMarshal.AsBytes(values));
-    }
-
-    public void Dispose() => _stream.Dispose();
-
-    private TensorProto Write(string name, TensorProto.Types.DataType type, long[] shape, ReadOnlySpan<byte> bytes)
+    public TensorProto Write(string name, TensorProto.Types.DataType type, long[] shape, ReadOnlySpan<byte> bytes)
     {
         int padding = (int)(-_stream.Position & (Alignment - 1));
         _stream.Write(new byte[padding]);
@@ -44,6 +30,8 @@ internal sealed class ExternalDataWriter : IDisposable
         tensor.ExternalData.Add(Entry("length", bytes.Length.ToString(CultureInfo.InvariantCulture)));
         return tensor;
     }
+
+    public void Dispose() => _stream.Dispose();
 
     internal static StringStringEntryProto Entry(string key, string value) => new() { Key = key, Value = value };
 }

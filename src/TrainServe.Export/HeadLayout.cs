@@ -30,6 +30,17 @@ internal sealed class HeadLayout(ModelConfig config)
         return result;
     }
 
+    /// <summary>Widens a matrix with a column for each value of each head, [rows, heads*D], to [rows, heads*P].</summary>
+    public float[] WidenColumns(ReadOnlySpan<float> weight, int heads, int rows)
+    {
+        var result = new float[rows * heads * Size];
+        for (int row = 0; row < rows; row++)
+        {
+            WidenRows(weight.Slice(row * heads * config.HeadDim, heads * config.HeadDim), heads, width: 1).CopyTo(result, row * heads * Size);
+        }
+        return result;
+    }
+
     /// <summary>cos and sin of the rotation's angles, each [M, P/2], computed in double precision.</summary>
     public (float[] Cos, float[] Sin) RotaryTables(int positions)
     {

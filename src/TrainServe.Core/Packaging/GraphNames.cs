@@ -14,13 +14,19 @@ public static class GraphNames
     /// <summary>int32 [1]: the largest number of valid tokens of any row; equal to S it says that nothing is cached.</summary>
     public const string TotalLength = "total_sequence_length";
 
-    /// <summary>int64 [R]: rows of the flattened [B*S] positions whose logits are wanted.</summary>
+    /// <summary>int64 [R]: rows of the flattened [B*S] positions whose logits, score or hidden state are wanted.</summary>
     public const string LogitIndex = "logit_idx";
 
     /// <summary>float32 [R, V].</summary>
     public const string Logits = "logits";
 
-    /// <summary>float32 [B, K, M, D]: cached keys of a layer; bound to the same memory as <see cref="PresentKey"/>.</summary>
+    /// <summary>float32 [R, 1], in place of logits: the score of a reward model.</summary>
+    public const string Score = "score";
+
+    /// <summary>float32 [R, C]: what the head reads, the last layer's output after the final norm.</summary>
+    public const string Hidden = "hidden";
+
+    /// <summary>float32 or int8 [B, K, M, D]: cached keys of a layer; bound to the same memory as <see cref="PresentKey"/>.</summary>
     public static string PastKey(int layer) => Of("past_key", layer);
     public static string PastValue(int layer) => Of("past_value", layer);
     public static string PresentKey(int layer) => Of("present_key", layer);

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 
@@ -9,20 +10,22 @@ namespace TrainServe.Inference.Execution;
 /// <remarks>A slot that is reused is not cleared: the kernel reads only as many rows as the lengths that it is given say.</remarks>
 internal sealed unsafe class KvArena : IDisposable
 {
-    private readonly NativeBuffer<float>[] _keys, _values;
-    private readonly int _slots, _heads, _capacity, _headSize;
+    private readonly NativeBuffer<byte>[] _keys, _values;
+    private readonly int _slots, _heads, _capacity, _headSize, _elementSize;
+    private readonly TensorElementType _type;
 
     /// <exception cref="ArgumentException">There is not enough memory; the message says how much was asked for and what to lower.</exception>
-    public KvArena(int layers, int slots, int heads, int capacity, int headSize)
+    public KvArena(int layers, int slots, int heads, int capacity, int headSize, TensorElementType type)
     {
+        (_type, _elementSize) = (type, type == TensorElementType.Int8 ? sizeof(sbyte) : sizeof(float));
         (_slots, _heads, _capacity, _headSize) = (slots, heads, capacity, headSize);
-        (_keys, _values) = (new NativeBuffer<float>[layers], new NativeBuffer<float>[layers]);
+        (_keys, _values) = (new NativeBuffer<byte>[layers], new NativeBuffer<byte>[layers]);
         try
         {
             for (int layer = 0; layer < layers; layer++)
             {
-                _keys[layer] = new NativeBuffer<float>(slots * SlotLength);
-                _values[layer] = new NativeBuffer<float>(slots * SlotLength);
+                _keys[layer] = new NativeBuffer<byte>(slots * SlotSizeBytes);
+                _values[layer] = new NativeBuffer<byte>(slots * SlotSizeBytes);
             }
         }
         catch (OutOfMemoryException error)
@@ -32,9 +35,9 @@ internal sealed unsafe class KvArena : IDisposable
         }
     }
 
-    public long SizeBytes => 2L * sizeof(float) * _keys.Length * _slots * SlotLength;
+    public long SizeBytes => 2L * _keys.Length * _slots * SlotSizeBytes;
     public int Layers => _keys.Length;
-    private long SlotLength => (long)_heads * _capacity * _headSize;
+    private long SlotSizeBytes => (long)_heads * _capacity * _headSize * _elementSize;
 
     /// <summary>Consecutive slots as one tensor [B, K, M, D]; owned by the caller, valid as long as the arena.</summary>
     public OrtValue KeyView(int layer, int firstSlot, int count) => View(_keys[layer], firstSlot, count);
@@ -60,17 +63,39 @@ internal sealed unsafe class KvArena : IDisposable
         }
     }
 
-    private void Copy(float* start, int from, int to, int tokens)
+    /// <summary>The largest absolute value that a layer's keys and values have in each place of each head, [K*D], over the first tokens of a slot.</summary>
+    public (float[] Keys, float[] Values) LargestValues(int layer, int slot, int tokens) => (Largest(_keys[layer], slot, tokens), Largest(_values[layer], slot, tokens));
+
+    private float[] Largest(NativeBuffer<byte> buffer, int slot, int tokens)
     {
-        long size = sizeof(float) * (long)tokens * _headSize;
+        if (_type != TensorElementType.Float)
+        {
+            throw new InvalidOperationException("Only a cache in single precision shows what the model computes.");
+        }
+        var largest = new float[_heads * _headSize];
+        float* start = (float*)(buffer.Pointer + slot * SlotSizeBytes);
         for (int head = 0; head < _heads; head++)
         {
-            long row = (long)head * _capacity * _headSize;
-            Buffer.MemoryCopy(start + from * SlotLength + row, start + to * SlotLength + row, size, size);
+            var place = largest.AsSpan(head * _headSize, _headSize);
+            for (int token = 0; token < tokens; token++)
+            {
+                TensorPrimitives.MaxMagnitude(place, new ReadOnlySpan<float>(start + ((long)head * _capacity + token) * _headSize, _headSize), place);
+            }
+        }
+        TensorPrimitives.Abs<float>(largest, largest);
+        return largest;
+    }
+
+    private void Copy(byte* start, int from, int to, int tokens)
+    {
+        long size = (long)tokens * _headSize * _elementSize;
+        for (int head = 0; head < _heads; head++)
+        {
+            long row = (long)head * _capacity * _headSize * _elementSize;
+            Buffer.MemoryCopy(start + from * SlotSizeBytes + row, start + to * SlotSizeBytes + row, size, size);
         }
     }
 
-    private OrtValue View(NativeBuffer<float> buffer, int firstSlot, int count) => OrtValue.CreateTensorValueWithData(
-        OrtMemoryInfo.DefaultInstance, TensorElementType.Float, [count, _heads, _capacity, _headSize],
-        (nint)(buffer.Pointer + firstSlot * SlotLength), count * SlotLength * sizeof(float));
+    private OrtValue View(NativeBuffer<byte> buffer, int firstSlot, int count) => OrtValue.CreateTensorValueWithData(
+        OrtMemoryInfo.DefaultInstance, _type, [count, _heads, _capacity, _headSize], (nint)(buffer.Pointer + firstSlot * SlotSizeBytes), count * SlotSizeBytes);
 }

@@ -18,8 +18,8 @@ public sealed class OnnxModelRunner : IModelRunner
     {
         (_session, VocabSize, Slots, ContextLength) = (session, config.VocabSize, options.Slots, options.ContextLength);
         (_prefill, _decode) = (new StepBinding?[Slots], new StepBinding?[Slots + 1]);
-        int headSize = session.InputMetadata[GraphNames.PastKey(0)].Dimensions[^1];
-        _arena = new KvArena(config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, headSize);
+        var cache = session.InputMetadata[GraphNames.PastKey(0)];
+        _arena = new KvArena(config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, cache.Dimensions[^1], cache.ElementDataType);
         _buffers = new StepBuffers(Slots, ContextLength, VocabSize);
     }
 
@@ -115,6 +115,10 @@ public sealed class OnnxModelRunner : IModelRunner
         RequireRange(nameof(tokens), tokens, 0, ContextLength);
         _arena.Copy(from, to, tokens);
     }
+
+    /// <summary>The largest absolute value of a layer's cached keys and values in each place of each head, [K*D], over the first tokens of a slot.</summary>
+    /// <exception cref="InvalidOperationException">The cache is not in single precision.</exception>
+    public (float[] Keys, float[] Values) LargestCached(int layer, int slot, int tokens) => _arena.LargestValues(layer, slot, tokens);
 
     public void Dispose()
     {
