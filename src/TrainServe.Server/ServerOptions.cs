@@ -13,6 +13,9 @@ internal sealed record ServerOptions
     /// <summary>auto (int8 before fp32 before int4, of what is there), fp32, int8 or int4.</summary>
     public string Precision { get; init; } = "auto";
 
+    /// <summary>Exceptions for single models, each MODEL=PRECISION.</summary>
+    public IReadOnlyList<string> ModelPrecisions { get; init; } = [];
+
     /// <summary>Sequences that are computed together, for each model.</summary>
     public int Slots { get; init; } = 8;
 
@@ -49,6 +52,9 @@ internal sealed record ServerOptions
     /// <summary>With work at hand and no token for this long the server reports that it is not alive.</summary>
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>How to run one model.</summary>
+    public string PrecisionOf(string model) => ModelPrecisions.Select(pair => pair.Split('=')).LastOrDefault(pair => pair[0] == model)?[1] ?? Precision;
+
     /// <exception cref="InvalidDataException">Settings are wrong; the message has a line for each.</exception>
     public static ServerOptions Read(IConfiguration configuration)
     {
@@ -58,6 +64,7 @@ internal sealed record ServerOptions
         {
             Models = settings.Text(nameof(Models), defaults.Models),
             Precision = settings.OneOf(nameof(Precision), defaults.Precision, "auto", "fp32", "int8", "int4"),
+            ModelPrecisions = settings.Pairs(nameof(ModelPrecisions), "auto", "fp32", "int8", "int4"),
             Slots = settings.Whole(nameof(Slots), defaults.Slots, 1, 1024),
             ContextLength = settings.Whole(nameof(ContextLength), defaults.ContextLength, 0, 1 << 24),
             PrefillChunk = settings.Whole(nameof(PrefillChunk), defaults.PrefillChunk, 2, 1 << 16),
@@ -79,7 +86,7 @@ internal sealed record ServerOptions
     /// <summary>The command line's short names: <c>--max-body-bytes</c> is <c>TrainServe:MaxBodyBytes</c>.</summary>
     public static IDictionary<string, string> Switches { get; } = new[]
     {
-        nameof(Models), nameof(Precision), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
+        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
         nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);

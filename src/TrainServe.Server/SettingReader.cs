@@ -59,6 +59,17 @@ internal sealed class SettingReader(IConfigurationSection section)
         return values.Length > 0 ? values : fallback;
     }
 
+    /// <summary>Texts of the form NAME=VALUE, where only some values are allowed.</summary>
+    public IReadOnlyList<string> Pairs(string name, params string[] values)
+    {
+        var pairs = Texts(name, []);
+        foreach (string pair in pairs.Where(pair => pair.Split('=') is not [{ Length: > 0 }, var value] || !values.Contains(value, StringComparer.Ordinal)))
+        {
+            _errors.Add($"{section.Key}:{name} holds '{pair}'; it must be NAME=VALUE, the value one of {string.Join(", ", values)}.");
+        }
+        return pairs;
+    }
+
     /// <exception cref="InvalidDataException">A setting was wrong or is unknown; the message has a line for each.</exception>
     public void ThrowIfWrong()
     {

@@ -12,13 +12,15 @@ public sealed class OnnxExporterTests : IDisposable
     private readonly TemporaryDirectory _directory = new();
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void The_same_weights_give_the_same_bytes(bool tied)
+    [InlineData(true, "fp32")]
+    [InlineData(false, "fp32")]
+    [InlineData(true, "int8")]
+    [InlineData(false, "int4")]
+    public void The_same_weights_give_the_same_bytes(bool tied, string precision)
     {
         var config = TinyModels.Config(tied: tied);
 
-        string first = Export(config, "first"), second = Export(config, "second");
+        string first = Export(config, "first", ExportPrecision.Parse(precision)), second = Export(config, "second", ExportPrecision.Parse(precision));
 
         foreach (string file in (string[])[OnnxExporter.GraphFile, OnnxExporter.DataFile])
         {
@@ -37,16 +39,20 @@ public sealed class OnnxExporterTests : IDisposable
             ["input_ids [B, S]", "seqlens_k [B]", "total_sequence_length [1]", "logit_idx [R]", "past_key.0 [B, 2, M, 16]", "past_value.0 [B, 2, M, 16]", "past_key.1 [B, 2, M, 16]", "past_value.1 [B, 2, M, 16]"],
             graph.Input.Select(Describe));
         Assert.Equal(
-            ["logits [R, 32]", "present_key.0 [B, 2, M, 16]", "present_value.0 [B, 2, M, 16]", "present_key.1 [B, 2, M, 16]", "present_value.1 [B, 2, M, 16]"],
+            ["logits [R, 32]", "hidden [R, 16]", "present_key.0 [B, 2, M, 16]", "present_value.0 [B, 2, M, 16]", "present_key.1 [B, 2, M, 16]", "present_value.1 [B, 2, M, 16]"],
             graph.Output.Select(Describe));
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Every_node_reads_only_what_came_before_it_and_every_weight_is_read(bool tied)
+    [InlineData(16, true, "fp32")]
+    [InlineData(16, false, "fp32")]
+    [InlineData(64, true, "int8")]
+    [InlineData(64, false, "int8")]
+    [InlineData(24, true, "int4")] // no whole block in a row
+    [InlineData(32, false, "int4")]
+    public void Every_node_reads_only_what_came_before_it_and_every_weight_is_read(int width, bool tied, string precision)
     {
-        var model = Read(Export(TinyModels.Config(tied: tied)));
+        var model = Read(Export(TinyModels.Config(hiddenSize: width, tied: tied), precision: ExportPrecision.Parse(precision)));
         var known = new HashSet<string>(model.Graph.Input.Select(input => input.Name).Concat(model.Graph.Initializer.Select(tensor => tensor.Name)), StringComparer.Ordinal);
         var read = new HashSet<string>(StringComparer.Ordinal);
         foreach (var node in model.Graph.Node)
@@ -134,13 +140,55 @@ public sealed class OnnxExporterTests : IDisposable
     }
 
     [Fact]
-    public void A_reward_model_is_refused()
+    public void A_reward_model_gives_a_score_in_place_of_logits()
     {
-        var config = TinyModels.RewardModel();
+        var graph = Read(Export(TinyModels.RewardModel())).Graph;
+
+        Assert.Equal(["score [R, 1]", "hidden [R, 16]"], graph.Output.Take(2).Select(Describe));
+        Assert.DoesNotContain(graph.Output, output => output.Name == "logits");
+    }
+
+    [Theory]
+    [InlineData("int8", 8)]
+    [InlineData("int4", 4)]
+    public void Few_bits_quantize_every_product_and_keep_the_head_at_eight(string precision, int bits)
+    {
+        var config = TinyModels.Config(hiddenSize: 64, intermediateSize: 96, tied: true);
+        var graph = Read(Export(config, precision: ExportPrecision.Parse(precision))).Graph;
+
+        Assert.DoesNotContain(graph.Node, node => node.OpType is "MatMul" or "Gemm");
+        var products = graph.Node.Where(node => node.OpType == "MatMulNBits").ToList();
+        Assert.Equal(4 * config.NumHiddenLayers + 1, products.Count);
+        Assert.All(products, node => Assert.Equal(node.Name == "head" ? 8 : bits, Attribute(node, "bits")));
+        // Anything else is many times slower.
+        Assert.All(products, node => Assert.Equal(4, Attribute(node, "accuracy_level")));
+    }
+
+    [Fact]
+    public void A_tied_head_of_eight_bits_reads_the_embeddings_bytes()
+    {
+        var graph = Read(Export(TinyModels.Config(hiddenSize: 64, tied: true), precision: ExportPrecision.Int8)).Graph;
+        var head = graph.Initializer.Single(tensor => tensor.Name == graph.Node.Single(node => node.Name == "head").Input[1]);
+        var embedding = graph.Initializer.Single(tensor => tensor.Name == graph.Node.Single(node => node.OpType == "GatherBlockQuantized").Input[0]);
+
+        Assert.Equal(embedding.ExternalData, head.ExternalData);
+        Assert.Equal([32L, 64], embedding.Dims);
+        Assert.Equal([32L, 1, 64], head.Dims);
+    }
+
+    [Fact]
+    public void A_cache_of_eight_bits_needs_its_scales()
+    {
+        var config = TinyModels.Config();
         RandomWeights.Write(_directory.PathOf(ModelPackage.WeightsFile), config);
         using var weights = SafeTensorsReader.Open(_directory.PathOf(ModelPackage.WeightsFile));
+        var scales = Scales(config);
+        float[] wrong = [.. scales.Keys[1].Skip(1), 0];
 
-        Assert.Contains(ModelConfig.RewardModel, Assert.Throws<InvalidDataException>(() => OnnxExporter.Export(config, weights, _directory.PathOf("onnx"), ExportPrecision.Fp32)).Message, StringComparison.Ordinal);
+        foreach (var bad in new[] { null, scales with { Keys = [scales.Keys[0]] }, scales with { Values = [scales.Values[0], scales.Values[1][1..]] }, scales with { Keys = [scales.Keys[0], wrong] } })
+        {
+            Assert.Contains("2 layers of 32 positive numbers", Assert.Throws<ArgumentException>(() => OnnxExporter.Export(config, weights, _directory.PathOf("onnx"), ExportPrecision.Int8, bad)).Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -148,13 +196,21 @@ public sealed class OnnxExporterTests : IDisposable
 
     public void Dispose() => _directory.Dispose();
 
-    private string Export(ModelConfig config, string name = "fp32")
+    private string Export(ModelConfig config, string name = "fp32", ExportPrecision? precision = null)
     {
         RandomWeights.Write(_directory.PathOf(ModelPackage.WeightsFile), config);
         using var weights = SafeTensorsReader.Open(_directory.PathOf(ModelPackage.WeightsFile));
-        OnnxExporter.Export(config, weights, _directory.PathOf(name), ExportPrecision.Fp32);
+        OnnxExporter.Export(config, weights, _directory.PathOf(name), precision ?? ExportPrecision.Fp32, Scales(config));
         return _directory.PathOf(name);
     }
+
+    private static CacheScales Scales(ModelConfig config)
+    {
+        float[][] ofLayers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => Enumerable.Repeat(0.05f, config.NumKeyValueHeads * new HeadLayout(config).Size).ToArray())];
+        return new CacheScales(ofLayers, ofLayers);
+    }
+
+    private static long Attribute(NodeProto node, string name) => node.Attribute.Single(attribute => attribute.Name == name).I;
 
     private static ModelProto Read(string directory) => ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(directory, OnnxExporter.GraphFile)));
 

@@ -98,6 +98,66 @@ public sealed class PublisherTests : IDisposable
         Assert.Contains("already holds a model", Assert.Throws<IOException>(() => PackageCopy.Make(other.Directory, copy.Directory, TimeProvider.System)).Message);
     }
 
+    [Fact]
+    public void Several_precisions_lie_side_by_side_and_few_bits_state_their_cost()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 64, intermediateSize: 96, maxPositions: 128, tied: true)).Directory;
+
+        var eight = Publisher.Publish(model, ExportPrecision.Int8, TimeProvider.System);
+        var four = Publisher.Publish(model, ExportPrecision.Int4, TimeProvider.System, Lenient);
+
+        // The comparison needs single precision, so that comes by itself.
+        var package = ModelPackage.OpenVerified(model);
+        Assert.Equal(["fp32", "int8", "int4"], package.Precisions);
+        Assert.All(package.Precisions, precision => package.RequireCertificate(precision));
+        Assert.Null(package.RequireCertificate("fp32").Cost);
+        foreach (var certificate in new[] { eight, four })
+        {
+            var cost = certificate.Cost!;
+            Assert.True(cost.Tokens >= 20_000);
+            Assert.InRange(cost.Divergence, 1e-6, 0.2);
+            Assert.InRange(cost.GreedyAgreement, 0.5, 0.9999);
+            // On text from the model itself the cross entropy rises by the divergence, up to the luck of the draw.
+            Assert.InRange(Math.Log(1 + cost.Increase()), -0.02, cost.Divergence + 0.02);
+            Assert.Equal((8, 0), (certificate.GreedyEqual, certificate.GreedyNearTies));
+        }
+        Assert.True(four.Cost!.Divergence > 4 * eight.Cost!.Divergence);
+        Assert.True(four.Cost.GreedyAgreement < eight.Cost.GreedyAgreement);
+    }
+
+    [Fact]
+    public void The_cost_is_measured_on_the_text_that_is_given_and_a_short_one_is_refused()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128)).Directory;
+        string path = _directory.PathOf("held-out.txt");
+        File.WriteAllText(path, string.Concat(Enumerable.Range(0, 6000).Select(i => $"line {i}\n")));
+
+        var certificate = Publisher.Publish(model, ExportPrecision.Int8, TimeProvider.System, Lenient with { HeldOutPath = path });
+
+        Assert.Equal(("held-out.txt", FileHash.OfFile(path)), (certificate.Cost!.Source, certificate.Cost.SourceSha256));
+        File.WriteAllText(path, "Too short.");
+        Assert.Contains("20,000", Assert.Throws<InvalidDataException>(() => Publisher.Publish(model, ExportPrecision.Int8, TimeProvider.System, Lenient with { HeldOutPath = path })).Message);
+        // The former export is still there.
+        Assert.Equal(certificate.GraphSha256, ModelPackage.OpenVerified(model).RequireCertificate("int8").GraphSha256);
+    }
+
+    [Fact]
+    public void Bits_that_cost_more_than_is_allowed_are_not_published()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128)).Directory;
+        string path = _directory.PathOf("held-out.txt");
+        File.WriteAllText(path, string.Concat(Enumerable.Range(0, 6000).Select(i => $"line {i}\n")));
+        // Of two ways to round, one raises the perplexity of any given text, however little.
+        var errors = new[] { ExportPrecision.Int8, ExportPrecision.Int4 }.Select(precision => Record.Exception(() => Publisher.Publish(model, precision, TimeProvider.System, new PublishingOptions { HeldOutPath = path, MaxPerplexityIncrease = 0 }))).ToList();
+
+        Assert.All(errors.OfType<Exception>(), error => Assert.Contains("perplexity rises", Assert.IsType<InvalidDataException>(error).Message));
+        Assert.Equal(["fp32", .. new[] { "int8", "int4" }.Where((_, i) => errors[i] is null)], ModelPackage.OpenVerified(model).Precisions);
+        var certificate = ModelPackage.Open(model).RequireCertificate("fp32") with { Precision = "int8" };
+        Assert.Contains("nobody measured", certificate.Failure());
+    }
+
+    private static readonly PublishingOptions Lenient = new() { MaxPerplexityIncrease = 1 };
+
     private static ParityCertificate Publish(string model) => Publisher.Publish(model, ExportPrecision.Fp32, TimeProvider.System);
 
     // A weight that is not a number, under hashes that hold: what a run that diverged would leave.

@@ -18,13 +18,14 @@ public static class ChatCommand
         var temperature = new Option<float>("--temperature") { Description = "0 takes the most likely token.", DefaultValueFactory = _ => 0.7f };
         var maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of one answer.", DefaultValueFactory = _ => 256 };
         var seed = new Option<ulong?>("--seed") { Description = "Makes answers reproducible." };
+        var precision = PrecisionOption.Create();
         var uncertified = CertifiedModel.WithoutCertificate();
-        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, uncertified };
+        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, precision, uncertified };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var package = CertifiedModel.Open(arguments.GetRequiredValue(model), arguments.GetValue(uncertified));
+            var (package, export) = CertifiedModel.Open(arguments.GetRequiredValue(model), arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
             var sampling = new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) }.Validated(package.Config.VocabSize);
-            await using var engine = GenerationEngine.Load(package, CertifiedModel.Precision, new EngineOptions { Slots = 1 });
+            await using var engine = GenerationEngine.Load(package, export, new EngineOptions { Slots = 1 });
             var session = new Session(package, engine, sampling, arguments.GetValue(maxTokens), arguments.GetValue(system));
             await session.RunAsync(cancellationToken);
         });

@@ -1,37 +1,52 @@
 using System.CommandLine;
+using TrainServe.Core.Packaging;
 using TrainServe.Export;
 using TrainServe.Model;
 using TrainServe.Publishing;
 
 namespace TrainServe.Cli.Commands;
 
-/// <summary><c>trainserve export</c>: trained weights become an ONNX graph that is proven equal.</summary>
+/// <summary><c>trainserve export</c>: trained weights become ONNX graphs that are proven equal, or whose cost is measured.</summary>
 public static class ExportCommand
 {
     public static Command Create()
     {
         var model = new Option<string>("--model") { Description = "The model directory.", Required = true };
-        var precision = new Option<string[]>("--precision") { Description = "fp32.", DefaultValueFactory = _ => [ExportPrecision.Fp32.Name], AllowMultipleArgumentsPerToken = true };
+        var precision = new Option<string[]>("--precision") { Description = "fp32, int8, int4, or several of them.", DefaultValueFactory = _ => [ExportPrecision.Fp32.Name], AllowMultipleArgumentsPerToken = true };
         var output = new Option<string?>("--output") { Description = "A directory for the model with its export; without it the export becomes part of the model directory." };
-        var command = new Command("export", "Exports a model to ONNX and certifies that both compute the same.") { model, precision, output };
+        var heldOut = new Option<string?>("--held-out") { Description = "Text that the model was not trained on (.txt, .jsonl, packed or not), to measure what fewer bits cost; without it the model writes its own." };
+        var increase = new Option<double?>("--max-perplexity-increase") { Description = "How far fewer bits may raise the perplexity, in percent; 1 for int8 and 4 for int4 if not given." };
+        var command = new Command("export", "Exports a model to ONNX and certifies that both compute the same, or what fewer bits cost.") { model, precision, output, heldOut, increase };
         command.SetAction(arguments =>
         {
             TorchRuntime.Initialize();
             string directory = arguments.GetRequiredValue(model);
             var precisions = arguments.GetRequiredValue(precision).Select(ExportPrecision.Parse).ToList();
+            var options = new PublishingOptions { HeldOutPath = arguments.GetValue(heldOut), MaxPerplexityIncrease = arguments.GetValue(increase) / 100 };
             if (arguments.GetValue(output) is { } other)
             {
                 PackageCopy.Make(directory, other, TimeProvider.System);
                 directory = other;
             }
-            foreach (var wanted in precisions)
+            // Single precision first: the others are compared with it.
+            foreach (var wanted in ExportPrecision.All.Where(precisions.Contains))
             {
-                var certificate = Publisher.Publish(directory, wanted, TimeProvider.System);
-                Console.WriteLine($"{wanted.Name}: logits within {Math.Max(certificate.TeacherForcedError, Math.Max(certificate.ChunkedError, Math.Max(certificate.TokenByTokenError, certificate.BatchedError))):G3} on {certificate.Positions:N0} positions, "
-                    + $"{certificate.GreedyEqual} of {certificate.GreedyPrompts} greedy continuations equal, {certificate.GreedyNearTies} at a near tie");
+                Show(Publisher.Publish(directory, wanted, TimeProvider.System, options));
             }
             Console.WriteLine($"next: trainserve chat --model {directory}");
         });
         return command;
+    }
+
+    private static void Show(ParityCertificate certificate)
+    {
+        string greedy = $"{certificate.GreedyEqual} of {certificate.GreedyPrompts} greedy continuations equal, {certificate.GreedyNearTies} at a near tie";
+        if (certificate.Cost is not { } cost)
+        {
+            double error = Math.Max(certificate.TeacherForcedError, Math.Max(certificate.ChunkedError, Math.Max(certificate.TokenByTokenError, certificate.BatchedError)));
+            Console.WriteLine($"{certificate.Precision}: logits within {error:G3} on {certificate.Positions:N0} positions, {greedy}");
+            return;
+        }
+        Console.WriteLine($"{certificate.Precision}: perplexity {cost.ReferencePerplexity:F4} -> {cost.Perplexity:F4} ({cost.Increase():+0.00%;-0.00%}), {cost.GreedyAgreement:P2} of {cost.Tokens:N0} tokens chosen equally ({cost.Source}); batched like alone: {greedy}");
     }
 }

@@ -24,13 +24,14 @@ public static class GenerateCommand
         var backend = new Option<string>("--backend") { Description = "torch or onnx.", DefaultValueFactory = _ => "onnx" };
         backend.AcceptOnlyFromAmong("torch", "onnx");
         var json = new Option<bool>("--json") { Description = "Print one JSON object: prompt_ids, output_ids, text, logprobs." };
+        var precision = PrecisionOption.Create();
         var uncertified = CertifiedModel.WithoutCertificate();
-        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, uncertified, json };
+        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, precision, uncertified, json };
         command.SetAction(async (arguments, cancellationToken) =>
         {
             bool isTorch = arguments.GetValue(backend) == "torch";
             string directory = arguments.GetRequiredValue(model);
-            var package = isTorch ? ModelPackage.OpenCheckedIfListed(directory) : CertifiedModel.Open(directory, arguments.GetValue(uncertified));
+            var (package, export) = isTorch ? (ModelPackage.OpenCheckedIfListed(directory), "") : CertifiedModel.Open(directory, arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
             var tokenizer = package.LoadTokenizer();
             int[] promptIds = (arguments.GetValue(prompt), arguments.GetValue(ids)) switch
             {
@@ -41,7 +42,7 @@ public static class GenerateCommand
             var request = new ContinuationRequest(promptIds, arguments.GetValue(maxTokens), new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) });
             var continuation = isTorch
                 ? TorchContinuation.Run(package, request.Validated(package.Config), cancellationToken)
-                : await OnnxContinuation.RunAsync(package, request.Validated(package.Config), cancellationToken);
+                : await OnnxContinuation.RunAsync(package, export, request.Validated(package.Config), cancellationToken);
             string answer = Text(tokenizer, continuation.Ids);
             Console.WriteLine(arguments.GetValue(json)
                 ? JsonSerializer.Serialize(new { PromptIds = promptIds, OutputIds = continuation.Ids, Text = answer, Logprobs = continuation.LogProbs }, JsonFile.SnakeCaseLine)

@@ -70,7 +70,16 @@ public static class InspectCommand
     private static void ShowCertificate(ParityCertificate c)
     {
         Line($"certificate {c.Precision}", c.Failure() is { } failure ? $"DOES NOT HOLD: {failure}" : $"holds, {c.Runtimes}, {c.Measured:u}");
-        Line("", $"largest logit error on {c.Positions:N0} positions: teacher-forced {c.TeacherForcedError:G3}, chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}; at most {c.Tolerance:G3} allowed");
+        if (c.Cost is { } cost)
+        {
+            Line("", $"perplexity {cost.ReferencePerplexity:F4} -> {cost.Perplexity:F4} ({cost.Increase():+0.00%;-0.00%}, at most +{cost.MaxIncrease:P0}) on {cost.Tokens:N0} tokens of {cost.Source}");
+            Line("", $"greedy choice as in single precision at {cost.GreedyAgreement:P2} of them, divergence {cost.Divergence:G3} nats a token, a logit moved by at most {c.TeacherForcedError:G3}");
+            Line("", $"the same logits however it is run, within: chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}");
+        }
+        else
+        {
+            Line("", $"largest logit error on {c.Positions:N0} positions: teacher-forced {c.TeacherForcedError:G3}, chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}; at most {c.Tolerance:G3} allowed");
+        }
         Line("", $"greedy: {c.GreedyEqual} of {c.GreedyPrompts} prompts equal over {c.GreedyTokens} tokens, {c.GreedyNearTies} differ first at a near tie");
     }
 

@@ -6,9 +6,9 @@ namespace TrainServe.Cli.Generation;
 /// <summary>Generates with the engine that the server uses.</summary>
 internal static class OnnxContinuation
 {
-    public static async Task<Continuation> RunAsync(ModelPackage package, ContinuationRequest request, CancellationToken cancellationToken)
+    public static async Task<Continuation> RunAsync(ModelPackage package, string precision, ContinuationRequest request, CancellationToken cancellationToken)
     {
-        await using var engine = GenerationEngine.Load(package, CertifiedModel.Precision, new EngineOptions { Slots = 1 });
+        await using var engine = GenerationEngine.Load(package, precision, new EngineOptions { Slots = 1 });
         var ids = new List<int>();
         var logProbs = new List<float>();
         var generation = new GenerationRequest { Id = "generate", PromptIds = request.PromptIds, MaxNewTokens = request.MaxTokens, Sampling = request.Sampling };

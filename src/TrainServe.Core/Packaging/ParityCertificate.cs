@@ -1,7 +1,10 @@
 namespace TrainServe.Core.Packaging;
 
 /// <summary>Proof that an ONNX export computes what the trained weights compute, measured when it was published.</summary>
-/// <remarks>Errors are the largest absolute differences of logits. The hashes bind the proof to these files.</remarks>
+/// <remarks>
+/// Errors are the largest absolute differences of logits. The hashes bind the proof to these files. With fewer bits an export cannot equal the weights: then
+/// <see cref="Cost"/> says what that costs, and the other figures prove that the export equals itself, whole, in chunks, token by token and in batches.
+/// </remarks>
 public sealed record ParityCertificate
 {
     /// <summary>fp32, int8 or int4.</summary>
@@ -17,16 +20,16 @@ public sealed record ParityCertificate
     /// <summary>Of the graph's external data.</summary>
     public required string DataSha256 { get; init; }
 
-    /// <summary>Largest error that was allowed.</summary>
+    /// <summary>Largest error that was allowed; for few bits, of all but the teacher-forced one.</summary>
     public required double Tolerance { get; init; }
 
     /// <summary>Positions whose logits were compared.</summary>
     public required int Positions { get; init; }
 
-    /// <summary>TorchSharp against ONNX Runtime on whole sequences.</summary>
+    /// <summary>TorchSharp against ONNX Runtime on whole sequences. For few bits this is how far the weights' rounding moves a logit at most.</summary>
     public required double TeacherForcedError { get; init; }
 
-    /// <summary>Prefill in chunks, of the engine's size and of a small one, against TorchSharp on whole sequences.</summary>
+    /// <summary>Prefill in chunks, of the engine's size and of a small one, against TorchSharp on whole sequences; for few bits, against the export's own whole sequences.</summary>
     public required double ChunkedError { get; init; }
 
     /// <summary>Prefill token by token, likewise.</summary>
@@ -49,10 +52,17 @@ public sealed record ParityCertificate
     /// <summary>Versions of what computed both sides.</summary>
     public required string Runtimes { get; init; }
 
+    /// <summary>What fewer bits cost; null for single precision.</summary>
+    public QuantizationCost? Cost { get; init; }
+
     /// <summary>The first rule that this certificate breaks, or null if it holds.</summary>
     public string? Failure()
     {
-        foreach (var (name, error) in new[] { ("teacher-forced", TeacherForcedError), ("chunked", ChunkedError), ("token-by-token", TokenByTokenError), ("batched", BatchedError) })
+        if (Precision != "fp32" && Cost is null)
+        {
+            return "nobody measured what fewer bits cost";
+        }
+        foreach (var (name, error) in new[] { ("teacher-forced", Cost is null ? TeacherForcedError : double.IsFinite(TeacherForcedError) ? 0 : TeacherForcedError), ("chunked", ChunkedError), ("token-by-token", TokenByTokenError), ("batched", BatchedError) })
         {
             if (!(error <= Tolerance))
             {
@@ -64,6 +74,6 @@ public sealed record ParityCertificate
             return "nothing was compared";
         }
         int unexplained = GreedyPrompts - GreedyEqual - GreedyNearTies;
-        return unexplained == 0 ? null : $"{unexplained} of {GreedyPrompts} greedy continuations differ where no near tie explains it";
+        return unexplained == 0 ? Cost?.Failure() : $"{unexplained} of {GreedyPrompts} greedy continuations differ where no near tie explains it";
     }
 }

@@ -13,9 +13,6 @@ internal delegate Task<ServedModel> LoadModel(string directory, CancellationToke
 /// <summary>Opens a model directory for serving, after checking everything that its manifest promises.</summary>
 internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
 {
-    // Eight bits compute about the same in a quarter of the memory; four bits cost quality.
-    private static readonly string[] Preference = ["int8", "fp32", "int4"];
-
     /// <exception cref="InvalidDataException">The directory does not hold what its manifest says, or cannot be served; the message says why.</exception>
     public async Task<ServedModel> LoadAsync(string directory, CancellationToken cancellationToken)
     {
@@ -24,7 +21,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         {
             throw new InvalidDataException($"{directory} is a reward model, which scores text and writes none.");
         }
-        string precision = Choose(package);
+        string precision = PrecisionChoice.Of(package, options.PrecisionOf(package.Name));
         package.RequireCertificate(precision);
         var tokenizer = TextTokenizer.Load(package.Directory);
         if (tokenizer.VocabSize > package.Config.VocabSize)
@@ -65,16 +62,6 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             await model.DisposeAsync();
             throw;
         }
-    }
-
-    private string Choose(ModelPackage package)
-    {
-        if (options.Precision != "auto")
-        {
-            return options.Precision;
-        }
-        return Preference.FirstOrDefault(precision => package.Precisions.Contains(precision, StringComparer.Ordinal))
-            ?? throw new InvalidDataException($"{package.Directory} has no export with a certificate; make one with: trainserve export --model {package.Directory}");
     }
 
     /// <summary>What the model's author wishes where a request says nothing.</summary>
