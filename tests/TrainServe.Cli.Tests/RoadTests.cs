@@ -100,7 +100,7 @@ public sealed class RoadTests : IDisposable
         {
             var result = await ConsoleHost.RunAsync(line);
             Assert.Equal(1, result.ExitCode);
-            Assert.Contains("has no certificate for fp32; make one with: trainserve export", result.Error);
+            Assert.Contains("has no export with a certificate; make one with: trainserve export", result.Error);
             Assert.Equal(0, (await ConsoleHost.RunAsync([.. line, "--without-certificate"])).ExitCode);
         }
     }
