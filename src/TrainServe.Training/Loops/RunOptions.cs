@@ -19,6 +19,9 @@ public sealed record RunOptions
     /// <summary>A model directory to begin from.</summary>
     public string? Model { get; init; }
 
+    /// <summary>A reward model's directory.</summary>
+    public string? RewardModel { get; init; }
+
     /// <summary>A tokenizer's directory.</summary>
     public string? Tokenizer { get; init; }
 
@@ -69,6 +72,10 @@ public sealed record RunOptions
     /// <summary>The model to begin from; checked byte for byte where it has a manifest. Null when there is none.</summary>
     /// <exception cref="InvalidDataException">It is damaged.</exception>
     public ModelPackage? OpenModel() => Model is null ? null : ModelPackage.OpenCheckedIfListed(Model);
+
+    /// <summary>The reward model, likewise.</summary>
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    public ModelPackage? OpenRewardModel() => RewardModel is null ? null : ModelPackage.OpenCheckedIfListed(RewardModel);
 
     /// <summary>The line of a lineage that names the model to begin from.</summary>
     public static ParentModel ParentOf(ModelPackage package) => new(package.Name, FileHash.OfFile(package.WeightsPath));

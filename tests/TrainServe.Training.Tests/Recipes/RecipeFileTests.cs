@@ -130,6 +130,8 @@ public sealed class RecipeFileTests
                 "sft" => RecipeFile.Read<FineTuningRecipe>(file),
                 "reward" => RecipeFile.Read<RewardRecipe>(file),
                 "dpo" => RecipeFile.Read<DpoRecipe>(file),
+                "ppo" => RecipeFile.Read<PpoRecipe>(file),
+                "grpo" => RecipeFile.Read<GrpoRecipe>(file),
                 _ => RecipeFile.Read<PretrainingRecipe>(file),
             };
             Assert.NotEmpty(RecipeIdentity.Of(recipe));

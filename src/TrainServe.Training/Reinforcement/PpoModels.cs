@@ -1,0 +1,37 @@
+using TrainServe.Core.Packaging;
+using TrainServe.Model;
+using TrainServe.Training.Alignment;
+
+namespace TrainServe.Training.Reinforcement;
+
+/// <summary>The four models of PPO. Only policy and critic are trained.</summary>
+internal sealed record PpoModels(Transformer Policy, Transformer Reference, Transformer Reward, Transformer Critic) : IDisposable
+{
+    /// <param name="policy">Also the reference, as a second copy.</param>
+    /// <param name="reward">Gives scores; its body is also the critic's first one, under a head of zeros.</param>
+    public static PpoModels Load(StageModel policy, ModelPackage reward)
+    {
+        var loaded = new List<Transformer>();
+        try
+        {
+            loaded.Add(Transformer.Load(policy.Package));
+            loaded.Add(Transformer.Load(policy.Package));
+            loaded.Add(Transformer.Load(reward));
+            loaded.Add(ScoredTransformer.LoadCritic(reward));
+            return new PpoModels(loaded[0], loaded[1], loaded[2], loaded[3]);
+        }
+        catch
+        {
+            loaded.ForEach(model => model.Dispose());
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        Policy.Dispose();
+        Reference.Dispose();
+        Reward.Dispose();
+        Critic.Dispose();
+    }
+}

@@ -1,0 +1,52 @@
+using TrainServe.Core;
+using TrainServe.Training.Alignment;
+using TrainServe.Training.Loops;
+using TrainServe.Training.Recipes;
+
+namespace TrainServe.Training.Reinforcement;
+
+/// <summary>What stages that sample will do.</summary>
+internal static class ReinforcementPlan
+{
+    /// <summary>Most tokens of a prompt with its answer.</summary>
+    /// <exception cref="RecipeException">A model's context does not hold them.</exception>
+    public static int Columns(PromptDataSection data, RolloutSection rollout, params ReadOnlySpan<StageModel> models)
+    {
+        int context = int.MaxValue;
+        string shortest = "";
+        foreach (var model in models)
+        {
+            if (model.Package.Config.MaxPositionEmbeddings < context)
+            {
+                (context, shortest) = (model.Package.Config.MaxPositionEmbeddings, model.Package.Directory);
+            }
+        }
+        int columns = data.MaxPromptTokens is { } prompt ? prompt + rollout.MaxNewTokens : context;
+        return columns > context || rollout.MaxNewTokens >= context
+            ? throw new RecipeException($"data.max_prompt_tokens and rollout.max_new_tokens are {data.MaxPromptTokens ?? 1} and {rollout.MaxNewTokens}; {shortest} has a context of {context} tokens.")
+            : columns;
+    }
+
+    public static TrainingPlan Of(string stage, StageModel parent, PromptData data, ExampleOrder order, RolloutSection rollout, UpdateSection update, int samples, int columns, int models, int trained)
+    {
+        int micro = update.MicroBatchRows ?? update.MinibatchRows, rows = rollout.Prompts * samples;
+        var config = parent.Package.Config;
+        // Trained models have gradients and moments; the others only weights; sampling keeps keys and values of every row.
+        long cache = 8L * rows * columns * config.NumHiddenLayers * config.NumKeyValueHeads * config.HeadDim;
+        var memory = MemoryEstimate.Of(config, Math.Max(micro, 1), columns);
+        return new TrainingPlan
+        {
+            Stage = stage,
+            Model = config,
+            Memory = new MemoryEstimate(trained * memory.WeightsBytes + (models - trained) * memory.WeightsBytes / 4, memory.ActivationsBytes + cache),
+            Sources = data.Summary(),
+            Columns = columns,
+            BatchRows = rows,
+            MicroBatchRows = micro,
+            TotalSteps = update.Iterations,
+            RowsPerEpoch = order.Count * samples,
+            Preview = data.Preview(order, parent.Tokenizer),
+            Notes = [.. data.Notes()],
+        };
+    }
+}
