@@ -58,7 +58,10 @@ internal static class ServerHost
         services.AddSingleton<DrainState>();
         services.AddHostedService(provider => provider.GetRequiredService<DrainState>());
         services.AddSingleton<ServerHealth>();
+        services.AddSingleton<AnswerServices>();
         services.AddSingleton<ChatCompletionsEndpoints>();
+        services.AddSingleton<CompletionsEndpoints>();
+        services.AddSingleton<MessagesEndpoints>();
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
         services.AddExceptionHandler<ApiExceptionHandler>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
@@ -74,10 +77,14 @@ internal static class ServerHost
     private static void MapRoutes(WebApplication app)
     {
         ChatCompletionsEndpoints.Map(app);
+        CompletionsEndpoints.Map(app);
+        MessagesEndpoints.Map(app);
+        TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
         HealthEndpoints.Map(app);
         app.MapOpenApi("/openapi/v1.json");
         app.MapScalarApiReference("/scalar");
+        ParameterPage.Map(app);
     }
 
     private static void WarnOfUnreachableHosts(WebApplication app, ServerOptions options)

@@ -48,10 +48,30 @@ internal sealed class TestServer : IAsyncDisposable
         return new TestServer(directory, app) { Tokenizer = tokenizer };
     }
 
-    public Task<HttpResponseMessage> PostAsync(string json, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead, CancellationToken cancellationToken = default)
+    public Task<HttpResponseMessage> PostAsync(string json, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead, CancellationToken cancellationToken = default) =>
+        PostToAsync("/v1/chat/completions", json, completion, cancellationToken);
+
+    public Task<HttpResponseMessage> PostToAsync(string path, string json, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead, CancellationToken cancellationToken = default)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(json, Encoding.UTF8, "application/json") };
+        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(json, Encoding.UTF8, "application/json") };
         return Client.SendAsync(request, completion, cancellationToken);
+    }
+
+    /// <summary>Posts a body, which has to succeed, and reads the answer.</summary>
+    public async Task<JsonElement> AnswerAsync(string path, string json)
+    {
+        using var response = await PostToAsync(path, json);
+        string body = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, body);
+        return JsonDocument.Parse(body).RootElement;
+    }
+
+    /// <summary>Posts a body, which has to succeed, and reads the stream.</summary>
+    public async Task<ServerSentEvents> StreamAsync(string path, string json)
+    {
+        using var response = await PostToAsync(path, json);
+        Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.ToString());
+        return ServerSentEvents.Parse(await response.Content.ReadAsStringAsync());
     }
 
     /// <summary>Posts a body with the model, a message and these parameters.</summary>

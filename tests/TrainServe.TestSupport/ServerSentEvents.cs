@@ -17,12 +17,21 @@ public sealed record ServerSentEvents(IReadOnlyList<JsonElement> Data, IReadOnly
         foreach (string item in text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries))
         {
             Assert.False(done, "Something follows [DONE].");
-            Assert.DoesNotContain('\n', item);
             if (item.StartsWith(':'))
             {
                 comments.Add(item);
                 continue;
             }
+            if (item.StartsWith("event: ", StringComparison.Ordinal))
+            {
+                string[] lines = item.Split('\n');
+                Assert.Equal(2, lines.Length);
+                Assert.StartsWith("data: ", lines[1]);
+                data.Add(JsonDocument.Parse(lines[1][6..]).RootElement);
+                Assert.Equal(lines[0]["event: ".Length..], data[^1].GetProperty("type").GetString());
+                continue;
+            }
+            Assert.DoesNotContain('\n', item);
             Assert.StartsWith("data: ", item);
             if (item == "data: [DONE]")
             {

@@ -18,6 +18,17 @@ public static class SharedData
         return path;
     }
 
+    /// <summary>Full path of a file of another folder of <c>shared</c>, or the running test is skipped.</summary>
+    /// <param name="relative">Below <c>shared</c>, with forward slashes: <c>contract/openai-api.yml</c>.</param>
+    public static string Beside(string relative)
+    {
+        string? data = Root();
+        Assert.SkipWhen(data is null, $"This test needs {relative} of shared, and no directory above {RepositoryRoot.Directory} has shared.");
+        string path = Path.Combine(Path.GetDirectoryName(data)!, relative);
+        Assert.SkipUnless(System.IO.File.Exists(path), $"This test needs {path}, which does not exist.");
+        return path;
+    }
+
     /// <summary>A file's text, unpacked where its name ends in .gz, or the running test is skipped.</summary>
     public static string ReadText(string relative)
     {

@@ -37,5 +37,18 @@ internal sealed class ServedModel : IAsyncDisposable
     public ModelObject Describe() => new(Id, Package.Manifest!.Created.ToUnixTimeSeconds(), new ModelMetadata(
         ContextLength, Package.Config.ParameterCount, Package.Config.VocabSize, Precision, Fingerprint, LineageId, Package.Manifest.Lineage));
 
+    /// <exception cref="InvalidRequestException">An id is not of this model's vocabulary.</exception>
+    public void RequireVocabulary(IEnumerable<int> ids, string param)
+    {
+        int size = Package.Config.VocabSize;
+        foreach (int id in ids)
+        {
+            if (id >= size)
+            {
+                throw new InvalidRequestException($"Invalid '{param}': token id {id} is not in this model's vocabulary of {size} tokens.", param, "invalid_value");
+            }
+        }
+    }
+
     public ValueTask DisposeAsync() => Engine.DisposeAsync();
 }

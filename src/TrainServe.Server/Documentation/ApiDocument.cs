@@ -10,9 +10,9 @@ internal static class ApiDocument
         options.AddDocumentTransformer((document, _, _) =>
         {
             document.Info.Title = "TrainServe";
-            document.Info.Description = "Language models that were trained here, behind OpenAI's chat completions.";
+            document.Info.Description = "Language models that were trained here, behind the APIs of OpenAI and Anthropic. What becomes of each parameter is at /docs.";
             return Task.CompletedTask;
         });
-        options.AddOperationTransformer<ChatRequestSchema>();
+        options.AddOperationTransformer<RequestBodySchema>();
     }
 }

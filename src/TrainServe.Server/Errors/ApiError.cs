@@ -9,6 +9,7 @@ namespace TrainServe.Server.Errors;
 /// <param name="RetryAfter">When the caller may try again; null where that is of no use.</param>
 internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryAfter = null)
 {
+    private const int AnthropicOverloaded = 529;
     private const string InvalidRequest = "invalid_request_error", ServerFault = "server_error";
     private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5), ReloadRetry = TimeSpan.FromSeconds(2);
 
@@ -45,17 +46,33 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
         return new ApiError(status, new ErrorDetail(message, status is >= 500 and not StatusCodes.Status505HttpVersionNotsupported ? ServerFault : InvalidRequest, null, null));
     }
 
-    /// <summary>Writes it as the whole answer.</summary>
+    /// <summary>Writes it as the whole answer, in the form that the route's clients expect.</summary>
     public Task WriteAsync(HttpContext context)
     {
+        bool anthropic = context.Request.Path.StartsWithSegments("/v1/messages", StringComparison.Ordinal);
         var response = context.Response;
-        response.StatusCode = Status;
+        response.StatusCode = anthropic && Status == StatusCodes.Status503ServiceUnavailable ? AnthropicOverloaded : Status;
         if (RetryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         }
-        return response.WriteAsJsonAsync(new ErrorResponse(Detail), WireJson.Wire.ErrorResponse, "application/json", context.RequestAborted);
+        return anthropic
+            ? response.WriteAsJsonAsync(ForAnthropic(context.TraceIdentifier), WireJson.Wire.AnthropicError, "application/json", context.RequestAborted)
+            : response.WriteAsJsonAsync(new ErrorResponse(Detail), WireJson.Wire.ErrorResponse, "application/json", context.RequestAborted);
     }
+
+    /// <summary>The same failure in Anthropic's words.</summary>
+    public AnthropicError ForAnthropic(string? requestId) => new(new AnthropicErrorDetail(Status switch
+    {
+        StatusCodes.Status401Unauthorized => "authentication_error",
+        StatusCodes.Status403Forbidden => "permission_error",
+        StatusCodes.Status404NotFound => "not_found_error",
+        StatusCodes.Status413PayloadTooLarge => "request_too_large",
+        StatusCodes.Status429TooManyRequests => "rate_limit_error",
+        StatusCodes.Status503ServiceUnavailable => "overloaded_error",
+        < StatusCodes.Status500InternalServerError => InvalidRequest,
+        _ => "api_error",
+    }, Detail.Message), requestId);
 
     private static ApiError Unavailable(string message, TimeSpan retryAfter, string? code) =>
         new(StatusCodes.Status503ServiceUnavailable, new ErrorDetail(message, ServerFault, null, code), retryAfter);

@@ -9,5 +9,8 @@ namespace TrainServe.Server.Generation;
 /// <param name="FinishReason">stop or length in the last delta of a choice.</param>
 internal readonly record struct ChoiceDelta(int Choice, string Text, IReadOnlyList<TokenLogProbEntry> LogProbs, string? FinishReason)
 {
+    /// <summary>The stop text that ended the choice; null where something else did.</summary>
+    public string? StopText { get; init; }
+
     public bool IsEmpty => Text.Length == 0 && LogProbs.Count == 0 && FinishReason is null;
 }

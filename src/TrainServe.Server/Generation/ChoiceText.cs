@@ -44,7 +44,7 @@ internal sealed class ChoiceText(int choice, TextTokenizer tokenizer, IReadOnlyL
             FinishReason.Length => "length",
             _ => "stop",
         };
-        return new ChoiceDelta(choice, text, Release(stopped, finish is not null), finish);
+        return new ChoiceDelta(choice, text, Release(stopped, finish is not null), finish) { StopText = stopped ? _matcher!.Matched : null };
     }
 
     private string Match(string decoded, out bool stopped)

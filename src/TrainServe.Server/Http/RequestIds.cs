@@ -3,7 +3,7 @@ namespace TrainServe.Server.Http;
 /// <summary>Every answer carries <c>x-request-id</c>, the name under which the logs speak of it: the caller's own if it is a plain one, or a new one.</summary>
 internal sealed class RequestIds(RequestDelegate next)
 {
-    private const string Header = "x-request-id";
+    private const string Header = "x-request-id", AnthropicHeader = "request-id";
     private const int MostLength = 128;
 
     public Task InvokeAsync(HttpContext context)
@@ -15,6 +15,7 @@ internal sealed class RequestIds(RequestDelegate next)
         context.Response.OnStarting(() =>
         {
             context.Response.Headers[Header] = id;
+            context.Response.Headers[AnthropicHeader] = id;
             return Task.CompletedTask;
         });
         return next(context);

@@ -60,6 +60,7 @@ internal ref struct JsonRequestReader
 
     public readonly bool IsNull => _json.TokenType == JsonTokenType.Null;
     public readonly bool IsString => _json.TokenType == JsonTokenType.String;
+    public readonly bool IsNumber => _json.TokenType == JsonTokenType.Number;
     public readonly bool IsArray => _json.TokenType == JsonTokenType.StartArray;
 
     /// <summary>What stands here, in the words of OpenAI's messages.</summary>

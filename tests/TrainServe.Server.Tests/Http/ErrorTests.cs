@@ -231,15 +231,30 @@ public sealed class ErrorTests : IAsyncLifetime
     public async Task The_description_has_every_parameter_and_route()
     {
         var document = await _server.GetAsync("/openapi/v1.json");
+        var paths = document.GetProperty("paths");
         Assert.Equal(
-            ["/health/live", "/health/ready", "/v1/chat/completions", "/v1/models", "/v1/models/{id}"],
-            document.GetProperty("paths").EnumerateObject().Select(path => path.Name).Order(StringComparer.Ordinal));
-        var body = document.GetProperty("paths").GetProperty("/v1/chat/completions").GetProperty("post").GetProperty("requestBody")
-            .GetProperty("content").GetProperty("application/json").GetProperty("schema");
-        Assert.Equal(TrainServe.Server.Requests.ChatParameters.All.Select(parameter => parameter.Name), body.GetProperty("properties").EnumerateObject().Select(property => property.Name));
-        Assert.Contains("Refused", body.GetProperty("properties").GetProperty("tools").GetProperty("description").GetString());
+            ["/apply-template", "/detokenize", "/health/live", "/health/ready", "/tokenize", "/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/messages/count_tokens",
+                "/v1/models", "/v1/models/{id}"],
+            paths.EnumerateObject().Select(path => path.Name).Order(StringComparer.Ordinal));
+        foreach (var table in TrainServe.Server.Documentation.ParameterPage.Tables)
+        {
+            var body = paths.GetProperty(table.Route["POST ".Length..]).GetProperty("post").GetProperty("requestBody").GetProperty("content").GetProperty("application/json").GetProperty("schema");
+            Assert.Equal(table.All.Select(parameter => parameter.Name), body.GetProperty("properties").EnumerateObject().Select(property => property.Name));
+            Assert.All(table.All, parameter => Assert.Equal(parameter.Sentence, body.GetProperty("properties").GetProperty(parameter.Name).GetProperty("description").GetString()));
+        }
         using var page = await _server.Client.GetAsync("/scalar");
         Assert.Equal(HttpStatusCode.OK, page.StatusCode);
+    }
+
+    [Fact]
+    public async Task The_page_of_parameters_has_every_row_of_every_table()
+    {
+        string page = await _server.Client.GetStringAsync("/docs");
+        foreach (var parameter in TrainServe.Server.Documentation.ParameterPage.Tables.SelectMany(table => table.All))
+        {
+            Assert.Contains($"<code>{parameter.Name}</code>", page);
+            Assert.Contains(System.Text.Encodings.Web.HtmlEncoder.Default.Encode(parameter.Sentence), page);
+        }
     }
 
     [Fact]

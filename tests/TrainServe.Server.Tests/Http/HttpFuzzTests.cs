@@ -44,7 +44,7 @@ public sealed class HttpFuzzTests
     // Mostly well-formed, sometimes with a byte changed.
     private static byte[] Body(PhiloxRandom random)
     {
-        var parameters = TrainServe.Server.Requests.ChatParameters.All;
+        var parameters = TrainServe.Server.Requests.ChatParameters.Table.All;
         var fields = new Dictionary<string, string>(StringComparer.Ordinal) { ["model"] = "\"tiny\"", ["messages"] = "[{\"role\":\"user\",\"content\":\"hello\"}]" };
         for (int count = random.NextInt32(3); count > 0; count--)
         {

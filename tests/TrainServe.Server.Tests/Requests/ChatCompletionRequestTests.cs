@@ -39,7 +39,7 @@ public sealed class ChatCompletionRequestTests
     [Fact]
     public void Null_means_that_a_parameter_was_not_sent()
     {
-        string nulls = string.Join(',', ChatParameters.All.Where(parameter => parameter.Name != "messages").Select(parameter => $"\"{parameter.Name}\":null"));
+        string nulls = string.Join(',', ChatParameters.Table.All.Where(parameter => parameter.Name != "messages").Select(parameter => $"\"{parameter.Name}\":null"));
         var plain = Parse($"{{{Messages}}}");
         var request = Parse($"{{{Messages},{nulls}}}");
         Assert.Equal(plain with { Messages = request.Messages }, request);
@@ -48,7 +48,7 @@ public sealed class ChatCompletionRequestTests
     [Fact]
     public void What_refused_parameters_may_say_is_accepted()
     {
-        foreach (var parameter in ChatParameters.All)
+        foreach (var parameter in ChatParameters.Table.All)
         {
             foreach (string neutral in parameter.Neutral)
             {

@@ -1,13 +1,13 @@
 using System.Threading.Channels;
 using TrainServe.Inference;
 using TrainServe.Server.Catalogue;
-using TrainServe.Server.Requests;
+using TrainServe.Server.Contracts;
 
 namespace TrainServe.Server.Generation;
 
 /// <summary>The choices of one request while they are made, merged into one sequence of deltas.</summary>
 /// <remarks>Streamed and whole answers read the same deltas, so they are the same in content. Disposing it stops what still runs.</remarks>
-internal sealed class ChatRun : IAsyncDisposable
+internal sealed class TextRun : IAsyncDisposable
 {
     private readonly CancellationTokenSource _stop;
     private readonly Channel<ChoiceDelta> _deltas = Channel.CreateUnbounded<ChoiceDelta>(new UnboundedChannelOptions { SingleReader = true });
@@ -15,22 +15,27 @@ internal sealed class ChatRun : IAsyncDisposable
     private readonly Task _all;
 
     /// <summary>Hands every choice to the engine.</summary>
-    /// <param name="model">Whose engine and tokenizer to use.</param>
-    /// <param name="request">For stop texts and log-probabilities.</param>
+    /// <param name="engine">Makes the tokens.</param>
     /// <param name="plan">An engine request for each choice.</param>
+    /// <param name="choices">What makes text of each one's tokens.</param>
+    /// <param name="promptTokens">Tokens of all prompts, each counted once.</param>
     /// <param name="cancellationToken">The caller went away, or the server's time to drain is over.</param>
-    public ChatRun(ServedModel model, ChatCompletionRequest request, GenerationRequest[] plan, CancellationToken cancellationToken)
+    public TextRun(ITextEngine engine, GenerationRequest[] plan, ChoiceText[] choices, int promptTokens, CancellationToken cancellationToken)
     {
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        PromptTokens = plan[0].PromptIds.Count;
-        _choices = [.. plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs))];
-        _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(model.Engine, item, _choices[i])));
+        (PromptTokens, _choices) = (promptTokens, choices);
+        _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(engine, item, _choices[i])));
         _ = _all.ContinueWith(static (_, writer) => ((ChannelWriter<ChoiceDelta>)writer!).TryComplete(), _deltas.Writer, TaskScheduler.Default);
     }
 
     public int PromptTokens { get; }
 
+    public int Choices => _choices.Length;
+
+    /// <summary>Of all choices so far, the tokens that ended them included.</summary>
     public int CompletionTokens => _choices.Sum(choice => choice.Tokens);
+
+    public CompletionUsage Usage => new(PromptTokens, CompletionTokens);
 
     /// <summary>Ends when every choice has its finish reason; throws what the engine threw.</summary>
     public ChannelReader<ChoiceDelta> Deltas => _deltas.Reader;

@@ -1,6 +1,5 @@
 using TrainServe.Server.Errors;
 using TrainServe.Core;
-using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Server.Generation;
 using TrainServe.Server.Requests;
@@ -8,7 +7,7 @@ using TrainServe.TestSupport;
 
 namespace TrainServe.Server.Tests.Generation;
 
-public sealed class ChatPromptTests
+public sealed class SamplingPlanTests
 {
     [Fact]
     public void More_alternatives_than_the_vocabulary_has_tokens_are_refused()
@@ -17,9 +16,9 @@ public sealed class ChatPromptTests
         var package = TinyPackages.Write(directory.PathOf("tiny"));
         (package.Config with { VocabSize = 12, BosTokenId = 0, EosTokenId = [0], PadTokenId = null }).Write(Path.Combine(package.Directory, ModelPackage.ConfigFile));
         var model = TestServer.MakeModel(package.Directory, ScriptedEngine.Saying());
-        var request = new ChatCompletionRequest { Messages = [ChatMessage.User("a")], Logprobs = true, TopLogprobs = 13 };
-        var error = Assert.Throws<InvalidRequestException>(() => ChatPrompt.Plan(model, request, "id"));
+        var request = new GenerationFields { Logprobs = true, TopLogprobs = 13 };
+        var error = Assert.Throws<InvalidRequestException>(() => SamplingPlan.Make(model, request, [[1, 2]], "messages", "id"));
         Assert.Equal((400, "top_logprobs", "integer_above_max_value"), (error.Status, error.Param, error.Code));
-        Assert.Single(ChatPrompt.Plan(model, request with { TopLogprobs = 12 }, "id"));
+        Assert.Single(SamplingPlan.Make(model, request with { TopLogprobs = 12 }, [[1, 2]], "messages", "id"));
     }
 }

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using TrainServe.Inference;
+using TrainServe.Server.Catalogue;
+using TrainServe.Server.Contracts;
+using TrainServe.Server.Generation;
+using TrainServe.Server.Lifecycle;
+using TrainServe.Server.Requests;
+
+namespace TrainServe.Server.Endpoints;
+
+/// <summary>What all routes need that have a model make text.</summary>
+internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, TimeProvider Time, ILogger<AnswerServices> Log);
+
+/// <summary>A route whose answer is text that a model makes, whole or as a stream: the same road for OpenAI's and Anthropic's APIs.</summary>
+internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices services) where TRequest : GenerationFields
+{
+    protected ServerOptions Options => services.Options;
+
+    /// <summary>What the ids of its answers begin with.</summary>
+    protected abstract string IdPrefix { get; }
+
+    /// <summary>How the prompt is called on the wire.</summary>
+    protected abstract string PromptName { get; }
+
+    /// <summary>How a whole answer is written.</summary>
+    protected abstract JsonTypeInfo<TAnswer> AnswerType { get; }
+
+    protected abstract TRequest Parse(ReadOnlySpan<byte> body);
+
+    protected abstract IReadOnlyList<int[]> Encode(ServedModel model, TRequest request);
+
+    protected abstract AnswerStream Stream(HttpContext context, AnswerIdentity answer, TRequest request, TimeProvider time);
+
+    protected abstract TAnswer Whole(AnswerIdentity answer, TRequest request, IReadOnlyList<WholeChoice> choices, CompletionUsage usage);
+
+    protected async Task HandleAsync(HttpContext context)
+    {
+        services.Drain.ThrowIfDraining();
+        long started = services.Time.GetTimestamp();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.Drain.Deadline);
+        var body = await RequestBody.ReadAsync(context.Request, Options.MaxBodyBytes, context.RequestAborted);
+        var request = Parse(body.Span);
+        var model = services.Catalogue.Find(request.Model);
+        RequireRoom(model);
+        var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
+        var prompts = Encode(model, request);
+        var plan = SamplingPlan.Make(model, request, prompts, PromptName, answer.Id);
+        var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs)).ToArray();
+        await using var run = new TextRun(model.Engine, plan, choices, prompts.Sum(prompt => prompt.Length), stop.Token);
+        if (request.Stream)
+        {
+            await Stream(context, answer, request, services.Time).WriteAsync(run, stop.Token);
+        }
+        else
+        {
+            var whole = await WholeChoices.CollectAsync(run, stop.Token);
+            await context.Response.WriteAsJsonAsync(Whole(answer, request, whole, run.Usage), AnswerType, "application/json", context.RequestAborted);
+        }
+        LogAnswered(services.Log, context.TraceIdentifier, answer.Id, model.Id, request.Stream, run.PromptTokens, run.CompletionTokens,
+            (long)services.Time.GetElapsedTime(started).TotalMilliseconds);
+    }
+
+    // The engine decides again; this spares a hopeless request the work of tokenizing.
+    private void RequireRoom(ServedModel model)
+    {
+        var status = model.Engine.Status;
+        if (status.Waiting >= Options.MaxQueuedRequests || status.WaitingPromptTokens >= Options.MaxQueuedPromptTokens)
+        {
+            throw new QueueFullException(status.Waiting, status.WaitingPromptTokens);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Request {RequestId} answered as {AnswerId} by {Model}: stream {Stream}, {PromptTokens} prompt tokens, {CompletionTokens} completion tokens, {ElapsedMilliseconds} ms.")]
+    private static partial void LogAnswered(ILogger log, string requestId, string answerId, string model, bool stream, int promptTokens, int completionTokens, long elapsedMilliseconds);
+}

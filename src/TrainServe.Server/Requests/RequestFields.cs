@@ -1,0 +1,60 @@
+using TrainServe.Core.Chat;
+
+namespace TrainServe.Server.Requests;
+
+/// <summary>What the body of every route may say.</summary>
+internal record RequestFields
+{
+    public string? Model { get; init; }
+}
+
+/// <summary>What a caller may say about how text is made, on whatever route; null where the caller said nothing.</summary>
+internal record GenerationFields : RequestFields
+{
+    public bool Stream { get; init; }
+    public StreamOptions? StreamOptions { get; init; }
+    public float? Temperature { get; init; }
+    public float? TopP { get; init; }
+    public int? TopK { get; init; }
+    public float? MinP { get; init; }
+
+    /// <summary>Answers to make to each prompt.</summary>
+    public int N { get; init; } = 1;
+
+    /// <summary>Tokens of an answer at most.</summary>
+    public int? MaxTokens { get; init; }
+    public IReadOnlyList<string> Stop { get; init; } = [];
+    public IReadOnlyList<int> StopTokenIds { get; init; } = [];
+    public bool IgnoreEos { get; init; }
+    public long? Seed { get; init; }
+    public bool Logprobs { get; init; }
+    public int? TopLogprobs { get; init; }
+    public IReadOnlyDictionary<int, float>? LogitBias { get; init; }
+    public float? FrequencyPenalty { get; init; }
+    public float? PresencePenalty { get; init; }
+    public float? RepetitionPenalty { get; init; }
+
+    public bool IncludesUsage => StreamOptions is { IncludeUsage: true };
+
+    /// <summary>The rules between fields that hold on every route.</summary>
+    /// <exception cref="InvalidRequestException">One is broken.</exception>
+    public void RequireConsistent()
+    {
+        if (StreamOptions is not null && !Stream)
+        {
+            throw new InvalidRequestException("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options", "invalid_value");
+        }
+        if (TopLogprobs is not null && !Logprobs)
+        {
+            throw new InvalidRequestException("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs", "invalid_value");
+        }
+    }
+}
+
+/// <summary>A request whose prompt is a conversation.</summary>
+internal record ConversationFields : GenerationFields
+{
+    public IReadOnlyList<ChatMessage>? Messages { get; init; }
+}
+
+internal sealed record StreamOptions(bool IncludeUsage);
