@@ -1,11 +1,16 @@
 using TrainServe.Server;
 using TrainServe.Server.Lifecycle;
+using TrainServe.Server.Security;
 
 try
 {
     if (args is [HealthCheck.Verb, .. var options])
     {
         return await HealthCheck.RunAsync(options, Console.Out);
+    }
+    if (args is [NewKey.Verb, .. var name])
+    {
+        return NewKey.Run(name, Console.Out);
     }
     await using var app = ServerHost.Build(args);
     await app.RunAsync();

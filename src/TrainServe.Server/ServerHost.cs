@@ -8,6 +8,8 @@ using TrainServe.Server.Documentation;
 using TrainServe.Server.Endpoints;
 using TrainServe.Server.Http;
 using TrainServe.Server.Lifecycle;
+using TrainServe.Server.Limits;
+using TrainServe.Server.Security;
 
 namespace TrainServe.Server;
 
@@ -28,6 +30,7 @@ internal static class ServerHost
         var options = ServerOptions.Read(builder.Configuration);
         UseLoopbackByDefault(builder);
         UseStructuredLogs(builder);
+        builder.WebHost.UseKestrelHttpsConfiguration(); // Kestrel:Endpoints:NAME with Url and Certificate, as in any ASP.NET Core host
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -42,6 +45,11 @@ internal static class ServerHost
         configure?.Invoke(builder.Services);
         var app = builder.Build();
         app.UseMiddleware<RequestFraming>();
+        if (options.CorsOrigins.Count > 0)
+        {
+            app.UseCors();
+        }
+        app.UseMiddleware<KeyGuard>();
         MapRoutes(app);
         app.Lifetime.ApplicationStarted.Register(() => WarnOfUnreachableHosts(app, options));
         return app;
@@ -58,6 +66,11 @@ internal static class ServerHost
         services.AddSingleton<DrainState>();
         services.AddHostedService(provider => provider.GetRequiredService<DrainState>());
         services.AddSingleton<ServerHealth>();
+        services.AddSingleton<KeyRing>();
+        services.AddSingleton<ILimitStore>(provider => options.Redis.Length > 0
+            ? new RedisLimitStore(options.Redis, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisLimitStore>>())
+            : new MemoryLimitStore(provider.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<RateLimits>();
         services.AddSingleton<AnswerServices>();
         services.AddSingleton<ChatCompletionsEndpoints>();
         services.AddSingleton<CompletionsEndpoints>();
@@ -72,6 +85,10 @@ internal static class ServerHost
         });
         services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, WireJson.Wire));
         services.AddOpenApi(ApiDocument.Configure);
+        services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
+            .WithOrigins([.. options.CorsOrigins]).AllowAnyHeader().AllowAnyMethod()
+            .WithExposedHeaders("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+                "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")));
     }
 
     private static void MapRoutes(WebApplication app)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TrainServe.Server.Security;
 
 namespace TrainServe.Server;
 
@@ -40,6 +41,15 @@ internal sealed record ServerOptions
     /// <summary>Names by which clients may address this server (the Host header, without port); <c>*</c> for any.</summary>
     public IReadOnlyList<string> AllowedHosts { get; init; } = ["localhost", "127.0.0.1", "[::1]"];
 
+    /// <summary>Web pages of these origins may call this server (CORS); <c>*</c> for any.</summary>
+    public IReadOnlyList<string> CorsOrigins { get; init; } = [];
+
+    /// <summary>Who may call; nobody is asked where there are none.</summary>
+    public IReadOnlyList<ApiKey> Keys { get; init; } = [];
+
+    /// <summary>Where the limits of keys are counted for several servers together, as <c>localhost:6379</c>; in this process when empty.</summary>
+    public string Redis { get; init; } = "";
+
     /// <summary>How long a stream is silent before it sends a comment.</summary>
     public TimeSpan PingInterval { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -74,11 +84,18 @@ internal sealed record ServerOptions
             MaxBodyBytes = settings.Whole(nameof(MaxBodyBytes), defaults.MaxBodyBytes, 1024, 1 << 30),
             MaxMessages = settings.Whole(nameof(MaxMessages), defaults.MaxMessages, 1, 1 << 20),
             AllowedHosts = settings.Texts(nameof(AllowedHosts), defaults.AllowedHosts),
+            CorsOrigins = settings.Texts(nameof(CorsOrigins), defaults.CorsOrigins),
+            Keys = settings.Each(nameof(Keys), ApiKey.Read),
+            Redis = settings.Text(nameof(Redis), defaults.Redis),
             PingInterval = settings.Seconds("PingSeconds", defaults.PingInterval, 0.1, 3600),
             DrainDelay = settings.Seconds("DrainDelaySeconds", defaults.DrainDelay, 0, 3600),
             DrainTimeout = settings.Seconds("DrainSeconds", defaults.DrainTimeout, 0, 86400),
             StallTimeout = settings.Seconds("StallSeconds", defaults.StallTimeout, 1, 86400),
         };
+        foreach (var twice in options.Keys.GroupBy(key => key.Name, StringComparer.Ordinal).Where(group => group.Count() > 1))
+        {
+            settings.Wrong(nameof(Keys), $"the name '{twice.Key}' is there more than once", show: false);
+        }
         settings.ThrowIfWrong();
         return options;
     }
@@ -87,7 +104,7 @@ internal sealed record ServerOptions
     public static IDictionary<string, string> Switches { get; } = new[]
     {
         nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
-        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts),
+        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(CorsOrigins), nameof(Redis),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);
 }

@@ -5,7 +5,7 @@ namespace TrainServe.Server;
 /// <summary>Reads settings and gathers every error, so that an operator sees all of them at once.</summary>
 internal sealed class SettingReader(IConfigurationSection section)
 {
-    private readonly List<string> _errors = [];
+    private List<string> _errors = [];
     private readonly HashSet<string> _known = new(StringComparer.OrdinalIgnoreCase);
 
     public string Text(string name, string fallback) => Value(name) ?? fallback;
@@ -15,10 +15,33 @@ internal sealed class SettingReader(IConfigurationSection section)
         string value = Value(name) ?? fallback;
         if (!values.Contains(value))
         {
-            _errors.Add($"{section.Key}:{name} is '{value}'; it must be one of {string.Join(", ", values!)}.");
+            _errors.Add($"{section.Path}:{name} is '{value}'; it must be one of {string.Join(", ", values!)}.");
         }
         return value;
     }
+
+    /// <summary>A rule that only the caller knows is broken.</summary>
+    /// <param name="name">The setting.</param>
+    /// <param name="rule">The rule.</param>
+    /// <param name="show">Whether the value may be shown.</param>
+    public void Wrong(string name, string rule, bool show = true) =>
+        _errors.Add($"{section.Path}:{name}{(show ? $" is '{section[name] ?? string.Join(", ", section.GetSection(name).GetChildren().Select(child => child.Value))}'" : " is wrong")}; {rule}.");
+
+    /// <summary>What a list of sections says.</summary>
+    public IReadOnlyList<T> Each<T>(string name, Func<SettingReader, T> read)
+    {
+        _known.Add(name);
+        var items = new List<T>();
+        foreach (var child in section.GetSection(name).GetChildren())
+        {
+            var reader = new SettingReader(child) { _errors = _errors };
+            items.Add(read(reader));
+            reader.GatherUnknown();
+        }
+        return items;
+    }
+
+    public int? WholeOrNull(string name, int least, int most) => Value(name) is null ? null : Whole(name, least, least, most);
 
     public int Whole(string name, int fallback, int least, int most)
     {
@@ -30,7 +53,7 @@ internal sealed class SettingReader(IConfigurationSection section)
         {
             return value;
         }
-        _errors.Add($"{section.Key}:{name} is '{text}'; it must be a whole number from {least} to {most}.");
+        _errors.Add($"{section.Path}:{name} is '{text}'; it must be a whole number from {least} to {most}.");
         return fallback;
     }
 
@@ -45,7 +68,7 @@ internal sealed class SettingReader(IConfigurationSection section)
         {
             return TimeSpan.FromSeconds(value);
         }
-        _errors.Add(string.Create(CultureInfo.InvariantCulture, $"{section.Key}:{name} is '{text}'; it must be a number of seconds from {least} to {most}."));
+        _errors.Add(string.Create(CultureInfo.InvariantCulture, $"{section.Path}:{name} is '{text}'; it must be a number of seconds from {least} to {most}."));
         return fallback;
     }
 
@@ -73,13 +96,18 @@ internal sealed class SettingReader(IConfigurationSection section)
     /// <exception cref="InvalidDataException">A setting was wrong or is unknown; the message has a line for each.</exception>
     public void ThrowIfWrong()
     {
-        foreach (var child in section.GetChildren().Where(child => !_known.Contains(child.Key)))
-        {
-            _errors.Add($"{section.Key}:{child.Key} is not a setting; there are {string.Join(", ", _known.Order(StringComparer.Ordinal))}.");
-        }
+        GatherUnknown();
         if (_errors.Count > 0)
         {
             throw new InvalidDataException(string.Join(Environment.NewLine, _errors));
+        }
+    }
+
+    private void GatherUnknown()
+    {
+        foreach (var child in section.GetChildren().Where(child => !_known.Contains(child.Key)))
+        {
+            _errors.Add($"{section.Path}:{child.Key} is not a setting; there are {string.Join(", ", _known.Order(StringComparer.Ordinal))}.");
         }
     }
 

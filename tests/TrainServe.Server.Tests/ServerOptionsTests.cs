@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration;
+using TrainServe.Server.Security;
 
 namespace TrainServe.Server.Tests;
 
@@ -31,7 +32,41 @@ public sealed class ServerOptionsTests
     {
         var error = Assert.Throws<InvalidDataException>(() => Read(("Nonsense", "1")));
         string[] settings = error.Message[(error.Message.IndexOf("there are ", StringComparison.Ordinal) + 10)..].TrimEnd('.').Split(", ");
-        Assert.Equal(settings, ServerOptions.Switches.Values.Select(key => key.Split(':')[1]).Order(StringComparer.Ordinal));
+        // Keys are sections of their own.
+        Assert.Equal(settings.Except(["Keys"]), ServerOptions.Switches.Values.Select(key => key.Split(':')[1]).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Keys_are_read_and_every_error_in_them_is_reported()
+    {
+        string hash = Convert.ToHexString(ApiKey.Hash("secret"));
+        var options = Read(("Keys:0:Name", "ann"), ("Keys:0:Sha256", hash), ("Keys:0:RequestsPerMinute", "5"), ("Keys:1:Name", "root"), ("Keys:1:Sha256", hash.ToLowerInvariant()), ("Keys:1:Scopes:0", "chat"), ("Keys:1:Scopes:1", "admin"));
+        Assert.Equal([("ann", KeyScopes.Chat, 5, null), ("root", KeyScopes.Chat | KeyScopes.Admin, (int?)null, (int?)null)],
+            options.Keys.Select(key => (key.Name, key.Scopes, key.RequestsPerMinute, key.TokensPerMinute)));
+        var error = Assert.Throws<InvalidDataException>(() => Read(("Keys:0:Name", "a b"), ("Keys:0:Sha256", "plain-secret"), ("Keys:0:Scopes", "king"), ("Keys:0:TokensPerMinute", "0"), ("Keys:0:Secret", "x")));
+        Assert.Equal(
+            [
+                "TrainServe:Keys:0:Name is 'a b'; it must be 1 to 64 letters, digits, '-', '_' and '.'.",
+                "TrainServe:Keys:0:Sha256 is wrong; it must be the SHA-256 of a key in 64 hexadecimal digits; make a key with: trainserve-server new-key NAME.",
+                "TrainServe:Keys:0:Scopes is 'king'; they must be of chat and admin.",
+                "TrainServe:Keys:0:TokensPerMinute is '0'; it must be a whole number from 1 to 2147483647.",
+                "TrainServe:Keys:0:Secret is not a setting; there are Name, RequestsPerMinute, Scopes, Sha256, TokensPerMinute.",
+            ],
+            error.Message.Split(Environment.NewLine));
+        Assert.DoesNotContain("plain-secret", error.Message);
+    }
+
+    [Fact]
+    public void A_new_key_is_shown_once_with_the_entry_that_lets_it_in()
+    {
+        var output = new StringWriter();
+        NewKey.Run(["ann", "chat", "admin"], output);
+        string[] lines = output.ToString().Split(Environment.NewLine);
+        string key = lines[0]["The key, shown only now: ".Length..];
+        using var entry = System.Text.Json.JsonDocument.Parse(lines[2]);
+        Assert.Equal(ApiKey.Hash(key), Convert.FromHexString(entry.RootElement.GetProperty("Sha256").GetString()!));
+        Assert.Equal(["chat", "admin"], entry.RootElement.GetProperty("Scopes").EnumerateArray().Select(scope => scope.GetString()));
+        Assert.Throws<InvalidDataException>(() => NewKey.Run([], output));
     }
 
     [Fact]

@@ -8,6 +8,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Server.Catalogue;
+using TrainServe.Server.Limits;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Server.Tests;
@@ -102,6 +103,7 @@ internal sealed class TestServer : IAsyncDisposable
             Engine = engine,
             DefaultSampling = new SamplingParameters(),
             ContextLength = 64,
+            Rate = new AnswerRate(TimeProvider.System),
             StopTokenIds = template.StopTokenIds,
             LineageId = new string('a', 64),
         };

@@ -22,12 +22,14 @@ public static class SharedData
     /// <param name="relative">Below <c>shared</c>, with forward slashes: <c>contract/openai-api.yml</c>.</param>
     public static string Beside(string relative)
     {
-        string? data = Root();
-        Assert.SkipWhen(data is null, $"This test needs {relative} of shared, and no directory above {RepositoryRoot.Directory} has shared.");
-        string path = Path.Combine(Path.GetDirectoryName(data)!, relative);
-        Assert.SkipUnless(System.IO.File.Exists(path), $"This test needs {path}, which does not exist.");
-        return path;
+        string? path = TryBeside(relative);
+        Assert.SkipWhen(path is null, $"This test needs {relative} of shared, and no directory above {RepositoryRoot.Directory} has it.");
+        return path!;
     }
+
+    /// <summary>The same, or null.</summary>
+    public static string? TryBeside(string relative) =>
+        Root() is { } data && Path.Combine(Path.GetDirectoryName(data)!, relative) is var path && System.IO.File.Exists(path) ? path : null;
 
     /// <summary>A file's text, unpacked where its name ends in .gz, or the running test is skipped.</summary>
     public static string ReadText(string relative)

@@ -4,6 +4,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Inference;
+using TrainServe.Server.Limits;
 
 namespace TrainServe.Server.Catalogue;
 
@@ -49,6 +50,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             Engine = new OnnxTextEngine(engine),
             DefaultSampling = sampling,
             ContextLength = contextLength,
+            Rate = new AnswerRate(time),
             StopTokenIds = [.. template.StopTokenIds.Union(package.Config.EosTokenId).Union(defaults.EosTokenId)],
             LineageId = FileHash.OfFile(package.ManifestPath),
         };

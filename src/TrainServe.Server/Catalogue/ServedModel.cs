@@ -3,6 +3,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Server.Contracts;
+using TrainServe.Server.Limits;
 
 namespace TrainServe.Server.Catalogue;
 
@@ -25,6 +26,9 @@ internal sealed class ServedModel : IAsyncDisposable
 
     /// <summary>SHA-256 of the manifest, which names every byte of the model.</summary>
     public required string LineageId { get; init; }
+
+    /// <summary>How fast answers come from it.</summary>
+    public required AnswerRate Rate { get; init; }
 
     public string Id => Package.Name;
 

@@ -5,12 +5,13 @@ using TrainServe.Server.Catalogue;
 using TrainServe.Server.Contracts;
 using TrainServe.Server.Generation;
 using TrainServe.Server.Lifecycle;
+using TrainServe.Server.Limits;
 using TrainServe.Server.Requests;
 
 namespace TrainServe.Server.Endpoints;
 
 /// <summary>What all routes need that have a model make text.</summary>
-internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, TimeProvider Time, ILogger<AnswerServices> Log);
+internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, RateLimits Limits, TimeProvider Time, ILogger<AnswerServices> Log);
 
 /// <summary>A route whose answer is text that a model makes, whole or as a stream: the same road for OpenAI's and Anthropic's APIs.</summary>
 internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices services) where TRequest : GenerationFields
@@ -38,6 +39,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
     {
         services.Drain.ThrowIfDraining();
         long started = services.Time.GetTimestamp();
+        await services.Limits.EnterAsync(context);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.Drain.Deadline);
         var body = await RequestBody.ReadAsync(context.Request, Options.MaxBodyBytes, context.RequestAborted);
         var request = Parse(body.Span);
@@ -46,19 +48,36 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         var prompts = Encode(model, request);
         var plan = SamplingPlan.Make(model, request, prompts, PromptName, answer.Id);
+        int promptTokens = prompts.Sum(prompt => prompt.Length);
+        await services.Limits.ChargePromptAsync(context, promptTokens);
         var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs)).ToArray();
-        await using var run = new TextRun(model.Engine, plan, choices, prompts.Sum(prompt => prompt.Length), stop.Token);
-        if (request.Stream)
+        await using var run = new TextRun(model.Engine, plan, choices, promptTokens, stop.Token);
+        try
         {
-            await Stream(context, answer, request, services.Time).WriteAsync(run, stop.Token);
+            await WriteAsync(context, answer, request, run, stop.Token);
+            model.Rate.Finished();
         }
-        else
+        catch (QueueFullException full)
         {
-            var whole = await WholeChoices.CollectAsync(run, stop.Token);
-            await context.Response.WriteAsJsonAsync(Whole(answer, request, whole, run.Usage), AnswerType, "application/json", context.RequestAborted);
+            throw Busy(model, full.Waiting);
+        }
+        finally
+        {
+            await services.Limits.ChargeAnswerAsync(context, run.CompletionTokens);
         }
         LogAnswered(services.Log, context.TraceIdentifier, answer.Id, model.Id, request.Stream, run.PromptTokens, run.CompletionTokens,
             (long)services.Time.GetElapsedTime(started).TotalMilliseconds);
+    }
+
+    private async Task WriteAsync(HttpContext context, AnswerIdentity answer, TRequest request, TextRun run, CancellationToken cancellationToken)
+    {
+        if (request.Stream)
+        {
+            await Stream(context, answer, request, services.Time).WriteAsync(run, cancellationToken);
+            return;
+        }
+        var whole = await WholeChoices.CollectAsync(run, cancellationToken);
+        await context.Response.WriteAsJsonAsync(Whole(answer, request, whole, run.Usage), AnswerType, "application/json", context.RequestAborted);
     }
 
     // The engine decides again; this spares a hopeless request the work of tokenizing.
@@ -67,9 +86,12 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         var status = model.Engine.Status;
         if (status.Waiting >= Options.MaxQueuedRequests || status.WaitingPromptTokens >= Options.MaxQueuedPromptTokens)
         {
-            throw new QueueFullException(status.Waiting, status.WaitingPromptTokens);
+            throw Busy(model, status.Waiting);
         }
     }
+
+    private static ServerUnavailableException Busy(ServedModel model, int waiting) =>
+        new("The server is busy: its queue is full. Please try again.", model.Rate.RetryAfter(waiting), "server_overloaded");
 
     [LoggerMessage(Level = LogLevel.Information,
         Message = "Request {RequestId} answered as {AnswerId} by {Model}: stream {Stream}, {PromptTokens} prompt tokens, {CompletionTokens} completion tokens, {ElapsedMilliseconds} ms.")]

@@ -1,5 +1,6 @@
 using TrainServe.Server.Contracts;
 using TrainServe.Server.Lifecycle;
+using TrainServe.Server.Security;
 
 namespace TrainServe.Server.Endpoints;
 
@@ -12,10 +13,10 @@ internal static class HealthEndpoints
     {
         routes.MapMethods("/health/live", Methods, (ServerHealth health) => Report(health.Liveness()))
             .WithName("live").WithSummary("Fails when there is work and none of it moves.").WithTags("Health")
-            .Produces<HealthReport>().Produces<HealthReport>(StatusCodes.Status503ServiceUnavailable);
+            .Open().Produces<HealthReport>().Produces<HealthReport>(StatusCodes.Status503ServiceUnavailable);
         routes.MapMethods("/health/ready", Methods, (ServerHealth health) => Report(health.Readiness()))
             .WithName("ready").WithSummary("Holds once models are loaded and warmed up, until the server is told to stop.").WithTags("Health")
-            .Produces<HealthReport>().Produces<HealthReport>(StatusCodes.Status503ServiceUnavailable);
+            .Open().Produces<HealthReport>().Produces<HealthReport>(StatusCodes.Status503ServiceUnavailable);
     }
 
     private static IResult Report((bool Good, HealthReport Report) health) => TypedResults.Json(

@@ -18,12 +18,13 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
 
     public static ApiError Of(Exception exception) => exception switch
     {
-        InvalidRequestException error => new(error.Status, new ErrorDetail(error.Message, InvalidRequest, error.Param, error.Code)),
+        InvalidRequestException error => new(error.Status, new ErrorDetail(error.Message, TypeOf(error.Status), error.Param, error.Code)),
+        RateLimitException error => new(StatusCodes.Status429TooManyRequests, new ErrorDetail(error.Message, "rate_limit_error", null, "rate_limit_exceeded"), error.RetryAfter),
         PromptTooLongException => new(StatusCodes.Status400BadRequest,
             new ErrorDetail("The messages are longer than this model's context. Please reduce the length of the messages.", InvalidRequest, "messages", "context_length_exceeded")),
         QueueFullException => Unavailable("The server is busy: its queue is full. Please try again.", QueueRetry, "server_overloaded"),
         EngineFaultException => Unavailable("The model failed and is being loaded anew. Please try again.", ReloadRetry, "model_unavailable"),
-        ServerUnavailableException error => Unavailable(error.Message, error.RetryAfter, null),
+        ServerUnavailableException error => Unavailable(error.Message, error.RetryAfter, error.Code),
         OperationCanceledException => Unavailable("The server is shutting down. Please try again.", DrainRetry, null), // who left reads no answer
         BadHttpRequestException error => OfStatus(error.StatusCode),
         _ => new(StatusCodes.Status500InternalServerError,
@@ -52,8 +53,13 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
         bool anthropic = context.Request.Path.StartsWithSegments("/v1/messages", StringComparison.Ordinal);
         var response = context.Response;
         response.StatusCode = anthropic && Status == StatusCodes.Status503ServiceUnavailable ? AnthropicOverloaded : Status;
+        if (Status == StatusCodes.Status401Unauthorized)
+        {
+            response.Headers.WWWAuthenticate = "Bearer";
+        }
         if (RetryAfter is { } wait)
         {
+            response.Headers["retry-after-ms"] = Math.Max(1, (long)Math.Ceiling(wait.TotalMilliseconds)).ToString(CultureInfo.InvariantCulture);
             response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         }
         return anthropic
@@ -73,6 +79,13 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
         < StatusCodes.Status500InternalServerError => InvalidRequest,
         _ => "api_error",
     }, Detail.Message), requestId);
+
+    private static string TypeOf(int status) => status switch
+    {
+        StatusCodes.Status401Unauthorized => "authentication_error",
+        StatusCodes.Status403Forbidden => "permission_error",
+        _ => InvalidRequest,
+    };
 
     private static ApiError Unavailable(string message, TimeSpan retryAfter, string? code) =>
         new(StatusCodes.Status503ServiceUnavailable, new ErrorDetail(message, ServerFault, null, code), retryAfter);

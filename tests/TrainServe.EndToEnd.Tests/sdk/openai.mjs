@@ -1,0 +1,86 @@
+// OpenAI's client for Node takes the server for the real thing; every answer and chunk fits OpenAI's own description.
+import assert from "node:assert/strict";
+import OpenAI from "openai";
+import { base, check, runAll, validatingFetch } from "./harness.mjs";
+
+// The description has no null for the finish reason of a chunk that is not the last; OpenAI itself sends it.
+const finished = (chunk) => ({ ...chunk, choices: chunk.choices.map((choice) => ({ ...choice, finish_reason: choice.finish_reason ?? "stop" })) });
+const schemas = {
+  "/v1/chat/completions": ["CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"],
+  "/v1/completions": ["CreateCompletionResponse", "CreateCompletionResponse", finished],
+  "/v1/models": ["ListModelsResponse"],
+  "/v1/models/tiny": ["Model"],
+};
+const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: "none", maxRetries: 0, fetch: validatingFetch(schemas) });
+const plain = new OpenAI({ baseURL: `${base}/v1`, apiKey: "none", maxRetries: 0 });
+const messages = [{ role: "system", content: "Be brief." }, { role: "user", content: "hello world" }];
+
+check("a whole answer", async () => {
+  const answer = await client.chat.completions.create({ model: "tiny", messages, max_tokens: 12, seed: 1, logprobs: true, top_logprobs: 2, n: 2 });
+  assert.match(answer.id, /^chatcmpl-/);
+  assert.equal(answer.choices.length, 2);
+  assert.equal(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens);
+  assert.ok(answer._request_id);
+});
+
+check("a stream says the same as a whole answer", async () => {
+  const body = { model: "tiny", messages, max_tokens: 40, seed: 5, logprobs: true };
+  const whole = await client.chat.completions.create(body);
+  const stream = await client.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });
+  let text = "", finish = null, usage = null, tokens = [];
+  for await (const chunk of stream) {
+    text += chunk.choices[0]?.delta.content ?? "";
+    finish = chunk.choices[0]?.finish_reason ?? finish;
+    tokens.push(...(chunk.choices[0]?.logprobs?.content ?? []));
+    usage = chunk.usage ?? usage;
+  }
+  assert.equal(text, whole.choices[0].message.content);
+  assert.equal(finish, whole.choices[0].finish_reason);
+  assert.deepEqual(tokens, whole.choices[0].logprobs.content);
+  assert.deepEqual(usage, whole.usage);
+});
+
+check("the stream helper puts the answer together", async () => {
+  const runner = plain.chat.completions.stream({ model: "tiny", messages, max_tokens: 20, seed: 6 });
+  const final = await runner.finalChatCompletion();
+  assert.equal(typeof final.choices[0].message.content, "string");
+});
+
+check("leaving a stream", async () => {
+  const stream = await plain.chat.completions.create({ model: "tiny", messages, stream: true, max_tokens: 5000, seed: 1, ignore_eos: true });
+  let chunks = 0;
+  for await (const _ of stream) {
+    if (++chunks === 5) {
+      stream.controller.abort();
+      break;
+    }
+  }
+  assert.equal(chunks, 5);
+});
+
+check("plain completions", async () => {
+  const body = { model: "tiny", prompt: ["hello", "world"], max_tokens: 10, seed: 3, logprobs: 2 };
+  const whole = await client.completions.create(body);
+  assert.equal(whole.choices.length, 2);
+  const texts = ["", ""];
+  for await (const chunk of await client.completions.create({ ...body, stream: true })) {
+    texts[chunk.choices[0].index] += chunk.choices[0].text;
+  }
+  assert.deepEqual(texts, whole.choices.map((choice) => choice.text));
+});
+
+check("models", async () => {
+  const list = await client.models.list();
+  assert.deepEqual(list.data.map((model) => model.id), ["tiny"]);
+  assert.equal((await client.models.retrieve("tiny")).owned_by, "trainserve");
+});
+
+check("errors have the client's own types", async () => {
+  await assert.rejects(client.chat.completions.create({ model: "nobody", messages }), (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found" && error.param === "model");
+  await assert.rejects(client.chat.completions.create({ model: "tiny", messages, n: 500 }), (error) => error instanceof OpenAI.BadRequestError && error.code === "integer_above_max_value" && error.type === "invalid_request_error");
+  await assert.rejects(client.chat.completions.create({ model: "tiny", messages, audio: { voice: "alloy", format: "mp3" } }), (error) => error instanceof OpenAI.BadRequestError && error.param === "audio");
+  await assert.rejects(client.embeddings.create({ model: "tiny", input: [] }), OpenAI.APIError);
+  assert.ok(await client.chat.completions.create({ model: "nobody", messages }).catch((error) => error.requestID));
+});
+
+await runAll();
