@@ -106,6 +106,27 @@ public sealed class TrainingTests : IDisposable
     }
 
     [Fact]
+    public async Task A_job_that_is_started_again_and_again_begins_once_goes_on_and_stays_finished()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "This test sends SIGTERM.");
+        await PretrainAsync("whole");
+        using (var process = StartPretraining("out", "--resume-if-any"))
+        {
+            await WaitForStepAsync("out", 5);
+            Signal(process, "TERM");
+            await process.WaitForExitAsync();
+            Assert.Equal(130, process.ExitCode);
+        }
+        var resumed = await PretrainAsync("out", "--resume-if-any");
+        Assert.True(resumed.ExitCode == 0, resumed.Error);
+        AssertSameAsWhole();
+        byte[] manifest = await File.ReadAllBytesAsync(_directory.PathOf("out/manifest.json"));
+        var again = await PretrainAsync("out", "--resume-if-any");
+        Assert.True(again.ExitCode == 0, again.Error);
+        Assert.Equal(manifest, await File.ReadAllBytesAsync(_directory.PathOf("out/manifest.json")));
+    }
+
+    [Fact]
     public async Task A_second_trainer_in_one_directory_is_refused()
     {
         using var process = StartPretraining("out", "--set", "training.steps=100000");
@@ -146,6 +167,11 @@ public sealed class TrainingTests : IDisposable
     {
         var resumed = await PretrainAsync("out", ["--resume", .. more]);
         Assert.True(resumed.ExitCode == 0, resumed.Error);
+        AssertSameAsWhole();
+    }
+
+    private void AssertSameAsWhole()
+    {
         Assert.Equal(File.ReadAllBytes(_directory.PathOf("whole", "model.safetensors")), File.ReadAllBytes(_directory.PathOf("out", "model.safetensors")));
         Assert.Equal(Losses("whole"), Losses("out"));
     }

@@ -22,6 +22,7 @@ internal sealed class TrainingArguments
     private readonly Option<string?> _model;
     private readonly Option<string> _output = new("--output") { Description = "The directory for the run and, at its end, the model.", Required = true };
     private readonly Option<bool> _resume = new("--resume") { Description = "Go on from the newest checkpoint in the output directory, bit for bit." };
+    private readonly Option<bool> _resumeIfAny = new("--resume-if-any") { Description = "Like --resume where the output directory holds a run that saved something, and begin one where it does not: for schedulers that start a job again." };
     private readonly Option<string[]> _set = new("--set") { Description = "section.key=value replaces a key of the recipe; may be repeated." };
     private readonly Option<bool> _dryRun = new("--dry-run") { Description = "Print parameters, memory, steps, tokens and a preview of the data, and train nothing." };
     private readonly Option<int> _threads = new("--threads") { Description = "Threads of one operation; 0 for one a core. A resumed run is bit for bit the same with the same number." };
@@ -30,20 +31,24 @@ internal sealed class TrainingArguments
     {
         _data = new Option<string[]>("--data") { Description = data, AllowMultipleArgumentsPerToken = true };
         _model = new Option<string?>("--model") { Description = model };
-        Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _set, _dryRun, _threads };
+        Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _resumeIfAny, _set, _dryRun, _threads };
     }
 
     public Command Command { get; }
 
-    public RunOptions Options(ParseResult arguments) => new()
+    public RunOptions Options(ParseResult arguments)
     {
-        RecipePath = arguments.GetRequiredValue(_recipe),
-        Overrides = arguments.GetValue(_set) ?? [],
-        Data = arguments.GetValue(_data) ?? [],
-        Model = arguments.GetValue(_model),
-        Output = arguments.GetRequiredValue(_output),
-        Resume = arguments.GetValue(_resume),
-    };
+        var options = new RunOptions
+        {
+            RecipePath = arguments.GetRequiredValue(_recipe),
+            Overrides = arguments.GetValue(_set) ?? [],
+            Data = arguments.GetValue(_data) ?? [],
+            Model = arguments.GetValue(_model),
+            Output = arguments.GetRequiredValue(_output),
+            Resume = arguments.GetValue(_resume),
+        };
+        return arguments.GetValue(_resumeIfAny) && options.HoldsProgress ? options with { Resume = true } : options;
+    }
 
     /// <returns>The exit code.</returns>
     public int Run(ParseResult arguments, RunOptions options, RunPreparation prepare)

@@ -31,6 +31,11 @@ public sealed record RunOptions
     /// <summary>Go on from the newest checkpoint.</summary>
     public bool Resume { get; init; }
 
+    /// <summary>Whether the output directory holds a checkpoint or a model to go on from.</summary>
+    public bool HoldsProgress => RunLock.Exists(Output) && (Checkpoints.Steps.Count > 0 || File.Exists(Path.Combine(Output, ModelManifest.FileName)));
+
+    private CheckpointStore Checkpoints => new(Path.Combine(Output, TrainingLoop.CheckpointsDirectory));
+
     /// <summary>Name of the recipe for the lineage.</summary>
     public string RecipeName => Path.GetFileNameWithoutExtension(RecipePath);
 
@@ -63,7 +68,7 @@ public sealed record RunOptions
             return;
         }
         ModelPackageWriter.RequireFree(Output);
-        if (new CheckpointStore(Path.Combine(Output, TrainingLoop.CheckpointsDirectory)).Steps.Count > 0)
+        if (Checkpoints.Steps.Count > 0)
         {
             throw new IOException($"{Output} already holds a run; add --resume to go on with it, or choose another output directory.");
         }
