@@ -28,13 +28,19 @@ public static class CrossEntropy
     /// <summary>The sum, and how many positions it is over; the gradient of k micro-batches is that of one batch when each sum is divided by the count of all.</summary>
     /// <param name="logitsBTV">[B, T, V]; half precision is widened to single.</param>
     /// <param name="targetsBT">Ids of the tokens that follow, int64, or <see cref="IgnoreIndex"/>, [B, T].</param>
+    /// <param name="regularization">Label smoothing and z-loss.</param>
     /// <returns>The sum, [], owned by the caller: 0 when nothing counts.</returns>
-    public static (Tensor Sum, long Count) Sum(Tensor logitsBTV, Tensor targetsBT)
+    public static (Tensor Sum, long Count) Sum(Tensor logitsBTV, Tensor targetsBT, LossRegularization regularization = default)
     {
         using var scope = NewDisposeScope();
         var targetsN = targetsBT.reshape(-1);
-        var logitsNV = logitsBTV.reshape(targetsN.shape[0], logitsBTV.shape[^1]);
-        var sum = nn.functional.cross_entropy(Widened(logitsNV), targetsN, ignore_index: IgnoreIndex, reduction: nn.Reduction.Sum);
+        var logitsNV = Widened(logitsBTV.reshape(targetsN.shape[0], logitsBTV.shape[^1]));
+        var sum = nn.functional.cross_entropy(logitsNV, targetsN, ignore_index: IgnoreIndex, reduction: nn.Reduction.Sum, label_smoothing: regularization.LabelSmoothing);
+        if (regularization.ZLoss > 0)
+        {
+            var logSumN = logitsNV.logsumexp(-1);
+            sum = sum + regularization.ZLoss * (logSumN.square() * targetsN.ne(IgnoreIndex)).sum();
+        }
         return (sum.MoveToOuterDisposeScope(), CountTargets(targetsN));
     }
 

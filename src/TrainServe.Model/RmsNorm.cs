@@ -24,6 +24,7 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
 
     /// <summary>[C]</summary>
     internal Parameter Weight => _weight;
+    internal float Epsilon => _epsilon;
 
     /// <param name="xBTC">[B, T, C], or any shape that ends in C.</param>
     /// <returns>The same shape, owned by the caller.</returns>

@@ -36,6 +36,12 @@ public sealed class RotaryEmbedding : IDisposable
         }
     }
 
+    /// <summary>Cosines of every position, [P, D/2].</summary>
+    internal Tensor Cos => _cosPD;
+
+    /// <summary>Sines of every position, [P, D/2].</summary>
+    internal Tensor Sin => _sinPD;
+
     public void Dispose()
     {
         _cosPD.Dispose();

@@ -4,6 +4,7 @@ using TorchSharp.Utils;
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Model.Generation;
+using TrainServe.Model.Kernels;
 using static TorchSharp.torch;
 
 namespace TrainServe.Model;
@@ -57,6 +58,9 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     public ScalarType Dtype { get; }
     public Device Device { get; }
 
+    /// <summary>What computes passes without cache, mask and given positions. Set it before training, not during a pass.</summary>
+    public TrainingKernels Kernels { get; set; } = TrainingKernels.Plain;
+
     /// <summary>[V, C]</summary>
     internal Parameter EmbeddingWeight => _embedding.Weight;
     internal IReadOnlyList<TransformerBlock> Blocks => _blocks;
@@ -102,19 +106,28 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <param name="positionsBT">Position of each token, int64, [B, T]; when null they count on from the cache, or from 0.</param>
     /// <param name="mask">True where a query may see a key, bool, broadcast to [B, H, T, S]; when null each token sees itself and all before it.</param>
     /// <param name="cache">Keys and values of earlier tokens; these tokens' are added.</param>
+    /// <param name="documentsBT">A number for each token that is equal within a text and different between neighbours, int64, [B, T]: texts in one row do not see each other. In place of a mask.</param>
     /// <returns>[B, T, C], owned by the caller.</returns>
-    /// <exception cref="ArgumentException">The tokens do not fit the context or the cache.</exception>
-    public Tensor Hidden(Tensor idsBT, Tensor? positionsBT = null, Tensor? mask = null, TorchKvCache? cache = null)
+    /// <exception cref="ArgumentException">The tokens do not fit the context or the cache, or there are both a mask and documents.</exception>
+    public Tensor Hidden(Tensor idsBT, Tensor? positionsBT = null, Tensor? mask = null, TorchKvCache? cache = null, Tensor? documentsBT = null)
     {
+        if (documentsBT is not null && (mask is not null || cache is not null))
+        {
+            throw new ArgumentException("Documents take the place of a mask, and of rows from their beginning.", nameof(documentsBT));
+        }
         using var scope = NewDisposeScope();
         long time = idsBT.shape[1], start = cache?.Length ?? 0;
         RequireRoom(idsBT, start, cache);
-        var context = Context(positionsBT, mask, cache, start, time);
         var xBTC = _embedding.call(idsBT);
         if (training && _dropout > 0)
         {
             xBTC = nn.functional.dropout(xBTC, _dropout, training: true);
         }
+        if (Kernels.IsFast && positionsBT is null && mask is null && cache is null)
+        {
+            return FastBlocks(xBTC, documentsBT).MoveToOuterDisposeScope();
+        }
+        var context = Context(positionsBT, documentsBT is null ? mask : AttentionMask.Documents(documentsBT), cache, start, time);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
             xBTC = _blocks[layer].Forward(xBTC, context, layer);
@@ -128,6 +141,25 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <returns>Logits, [.., V]; of a reward model the scores, [..]. Owned by the caller.</returns>
     public Tensor Head(Tensor hidden) => _score is not null ? _score.call(hidden) : nn.functional.linear(hidden, _head ?? _embedding.Weight);
 
+    /// <summary>Head and next-token loss together, without keeping the logits where the kernels are the fast ones.</summary>
+    /// <param name="hidden">What <see cref="Hidden"/> gives.</param>
+    /// <param name="targets">Ids of the tokens that follow, int64, or <see cref="CrossEntropy.IgnoreIndex"/>; as many as hidden has positions.</param>
+    /// <param name="regularization">Label smoothing and z-loss.</param>
+    /// <returns>The sum over the positions that have a target, nats, [], owned by the caller.</returns>
+    /// <exception cref="InvalidOperationException">The model gives scores.</exception>
+    public Tensor LossSum(Tensor hidden, Tensor targets, LossRegularization regularization = default)
+    {
+        if (_score is not null)
+        {
+            throw new InvalidOperationException("A reward model has no next-token loss.");
+        }
+        using var scope = NewDisposeScope();
+        var sum = Kernels.IsFast
+            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization)
+            : CrossEntropy.Sum(Head(hidden), targets, regularization).Sum;
+        return sum.MoveToOuterDisposeScope();
+    }
+
     protected override void Dispose(bool disposing)
     {
         if (disposing)
@@ -135,6 +167,19 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
             _rotary.Dispose();
         }
         base.Dispose(disposing);
+    }
+
+    private Tensor FastBlocks(Tensor xBTC, Tensor? documentsBT)
+    {
+        bool drops = training && _dropout > 0;
+        // libtorch's generator decides, as it does for every other dropout.
+        ulong seed = drops ? unchecked((ulong)randint(long.MaxValue, [1], ScalarType.Int64).item<long>()) : 0;
+        var pass = new BlockPass(_rotary.Cos, _rotary.Sin, documentsBT is null ? null : BlockPass.FirstOf(documentsBT), drops ? _dropout : 0, seed);
+        for (int layer = 0; layer < _blocks.Length; layer++)
+        {
+            xBTC = BlockFunction.Apply(xBTC, _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps));
+        }
+        return NormFunction.Apply(xBTC, _norm);
     }
 
     private AttentionContext Context(Tensor? positionsBT, Tensor? mask, TorchKvCache? cache, long start, long time)

@@ -16,10 +16,8 @@ internal static class BatchTensors
         using var scope = NewDisposeScope();
         var inputsBT = Ids(batch.Inputs, batch, model.Device);
         var targetsBT = Ids(batch.Targets, batch, model.Device);
-        var mask = batch.Segments is { } segments ? AttentionMask.Documents(Ids(segments, batch, model.Device)) : null;
-        var logitsBTV = model.Head(model.Hidden(inputsBT, mask: mask));
-        var (sum, _) = CrossEntropy.Sum(logitsBTV, targetsBT);
-        return sum.MoveToOuterDisposeScope();
+        var documentsBT = batch.Segments is { } segments ? Ids(segments, batch, model.Device) : null;
+        return model.LossSum(model.Hidden(inputsBT, documentsBT: documentsBT), targetsBT).MoveToOuterDisposeScope();
     }
 
     private static Tensor Ids(int[] values, TokenBatch batch, Device device) => tensor(values, [batch.Rows, batch.Columns], ScalarType.Int64, device);

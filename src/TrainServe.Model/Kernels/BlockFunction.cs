@@ -1,0 +1,56 @@
+using static TorchSharp.torch;
+
+namespace TrainServe.Model.Kernels;
+
+// B batch, T time, N = B * T, C width, F inner width, H query heads, K key-value heads, D head size.
+// The residual stream and all sums are single precision; what the matrices multiply is bfloat16.
+
+/// <summary>A whole block, forward and backward by hand: matrices by libtorch in bfloat16, everything between them by the kernels. Twin: <see cref="TransformerBlock"/>.</summary>
+internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunction>
+{
+    private const string StateKey = "state";
+
+    /// <inheritdoc/>
+    public override string Name => nameof(BlockFunction);
+
+    /// <returns>[B, T, C], owned by the caller.</returns>
+    public static Tensor Apply(Tensor xBTC, TransformerBlock block, BlockCall call) => apply(xBTC, block.AttentionNorm.Weight, block.Attention.Qkv, block.Attention.Output,
+        block.FeedForwardNorm.Weight, block.FeedForward.GateUp, block.FeedForward.Down, call);
+
+    /// <inheritdoc/>
+    public override Tensor forward(autograd.AutogradContext context, params object[] inputs)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var call = (BlockCall)inputs[7];
+        var state = new BlockState(call)
+        {
+            X = ((Tensor)inputs[0]).contiguous(),
+            AttentionNorm = (Tensor)inputs[1],
+            Qkv = BFloat16((Tensor)inputs[2]),
+            Output = BFloat16((Tensor)inputs[3]),
+            FeedForwardNorm = (Tensor)inputs[4],
+            GateUp = BFloat16((Tensor)inputs[5]),
+            Down = BFloat16((Tensor)inputs[6]),
+        };
+        var result = state.Forward();
+        context.save_data(StateKey, state);
+        return result.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public override List<Tensor> backward(autograd.AutogradContext context, Tensor gradientBTC)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        using var state = (BlockState)context.get_data(StateKey);
+        var gradients = state.Backward(gradientBTC.contiguous());
+        foreach (var gradient in gradients)
+        {
+            gradient.MoveToOuterDisposeScope();
+        }
+        return [.. gradients, null!];
+    }
+
+    private static Tensor BFloat16(Tensor weight) => weight.detach().to(ScalarType.BFloat16);
+}

@@ -1,0 +1,140 @@
+using static TorchSharp.torch;
+
+namespace TrainServe.Model.Kernels;
+
+// B batch, T time, N = B * T, C width, F inner width, H query heads, K key-value heads, D head size.
+
+/// <summary>What a block keeps between forward and backward, and both of them.</summary>
+internal sealed unsafe class BlockState(BlockCall call) : IDisposable
+{
+    private readonly List<Tensor> _kept = [];
+    private Tensor? _normal1, _qkv, _logSum, _attended, _stream, _normal2, _gateUp, _inverse1, _inverse2;
+
+    /// <summary>The residual stream that comes in, single precision, [B, T, C].</summary>
+    public required Tensor X { get; init; }
+
+    /// <summary>Weights of the norms, single precision, [C].</summary>
+    public required Tensor AttentionNorm { get; init; }
+    public required Tensor FeedForwardNorm { get; init; }
+
+    /// <summary>The matrices in bfloat16.</summary>
+    public required Tensor Qkv { get; init; }
+    public required Tensor Output { get; init; }
+    public required Tensor GateUp { get; init; }
+    public required Tensor Down { get; init; }
+
+    private int Batch => (int)X.shape[0];
+    private int Time => (int)X.shape[1];
+    private int Width => (int)X.shape[2];
+    private int Rows => Batch * Time;
+    private int Inner => (int)Down.shape[1];
+
+    /// <returns>The residual stream that goes out, [B, T, C], in the caller's dispose scope.</returns>
+    public Tensor Forward()
+    {
+        foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv, Output, GateUp, Down])
+        {
+            Keep(tensor);
+        }
+        (_normal1, _inverse1) = (Kept(Half(Rows, Width)), Kept(Full(Rows)));
+        NormKernel.Forward(new NormArguments
+        {
+            Input = Single(X), Weight = Single(AttentionNorm), Inverse = Single(_inverse1), Half = BFloat16(_normal1), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
+        });
+        _qkv = Kept(mm(_normal1, Qkv.t()));
+        (_attended, _logSum) = (Kept(Half(Rows, (long)call.Heads * call.HeadDim)), Kept(Full((long)Rows * call.Heads)));
+        fixed (int* first = call.Pass.First)
+        {
+            AttentionKernel.Forward(Attention(first));
+        }
+        var branch = mm(_attended, Output.t());
+        (_stream, _normal2, _inverse2) = (Kept(empty_like(X)), Kept(Half(Rows, Width)), Kept(Full(Rows)));
+        NormKernel.Forward(new NormArguments
+        {
+            Input = Single(X), Branch = BFloat16(branch), Sum = Single(_stream), Weight = Single(FeedForwardNorm), Inverse = Single(_inverse2), Half = BFloat16(_normal2),
+            Dropout = call.Pass.Mask(call.Layer, 0), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
+        });
+        _gateUp = Kept(mm(_normal2, GateUp.t()));
+        var inner = Half(Rows, Inner);
+        SwiGluKernel.Forward(BFloat16(_gateUp), BFloat16(inner), Rows, Inner);
+        var added = mm(inner, Down.t());
+        var result = empty_like(X);
+        ResidualKernel.Add(Single(_stream), BFloat16(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
+        return result;
+    }
+
+    /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
+    /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision.</returns>
+    /// <exception cref="InvalidOperationException">It ran already: what it needs is gone.</exception>
+    public List<Tensor> Backward(Tensor gradientBTC)
+    {
+        if (_normal1 is null || _qkv is null || _attended is null || _stream is null || _normal2 is null || _gateUp is null)
+        {
+            throw new InvalidOperationException("The gradient of this block was computed already; the fast kernels keep nothing for a second time.");
+        }
+        var added = Half(Rows, Width);
+        ResidualKernel.Split(Single(gradientBTC), BFloat16(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
+        Tensor inner = mm(added, Down), gateUp = empty_like(_gateUp);
+        SwiGluKernel.Backward(BFloat16(_gateUp), BFloat16(inner), BFloat16(gateUp), Rows, Inner);
+        // From here inner is what forward multiplied by the matrix.
+        var downGradient = WeightGradient(added, inner);
+        Tensor normal2 = mm(gateUp, GateUp), gateUpGradient = WeightGradient(gateUp, _normal2);
+        Tensor stream = empty_like(X), branch = Half(Rows, Width);
+        var norm2Gradient = NormBackward(_stream, _inverse2!, FeedForwardNorm, normal2, gradientBTC, stream, branch);
+
+        Tensor attended = mm(branch, Output), outputGradient = WeightGradient(branch, _attended), qkv = empty_like(_qkv);
+        fixed (int* first = call.Pass.First)
+        {
+            AttentionKernel.Backward(Attention(first) with { OutputGradient = BFloat16(attended), QkvGradient = BFloat16(qkv) });
+        }
+        Tensor normal1 = mm(qkv, Qkv), qkvGradient = WeightGradient(qkv, _normal1), input = empty_like(X);
+        var norm1Gradient = NormBackward(X, _inverse1!, AttentionNorm, normal1, stream, input, null);
+        return [input, norm1Gradient, qkvGradient, outputGradient, norm2Gradient, gateUpGradient, downGradient];
+    }
+
+    public void Dispose()
+    {
+        foreach (var tensor in _kept)
+        {
+            tensor.Dispose();
+        }
+        _kept.Clear();
+        _normal1 = _qkv = _logSum = _attended = _stream = _normal2 = _gateUp = _inverse1 = _inverse2 = null;
+    }
+
+    private AttentionArguments Attention(int* first) => new()
+    {
+        Qkv = BFloat16(_qkv!), Output = BFloat16(_attended!), LogSum = Single(_logSum!), Cos = Single(call.Pass.Cos), Sin = Single(call.Pass.Sin), First = first,
+        Batch = Batch, Time = Time, Heads = call.Heads, KeyValueHeads = call.KeyValueHeads, HeadDim = call.HeadDim,
+    };
+
+    private Tensor NormBackward(Tensor input, Tensor inverse, Tensor weight, Tensor gradient, Tensor passed, Tensor inputGradient, Tensor? branch)
+    {
+        var partial = Full(NormKernel.Chunks(Rows), Width);
+        NormKernel.Backward(new NormArguments
+        {
+            Input = Single(input), Weight = Single(weight), Inverse = Single(inverse), HalfGradient = BFloat16(gradient), PassedGradient = Single(passed), InputGradient = Single(inputGradient),
+            BranchGradient = branch is null ? null : BFloat16(branch), WeightGradients = Single(partial), Dropout = branch is null ? default : call.Pass.Mask(call.Layer, 0),
+            Epsilon = call.Epsilon, Rows = Rows, Width = Width,
+        });
+        return partial.sum(new long[] { 0 });
+    }
+
+    private static Tensor WeightGradient(Tensor outputNO, Tensor inputNI) => mm(outputNO.t(), inputNI).to(ScalarType.Float32);
+
+    private static Tensor Half(params long[] shape) => empty(shape, ScalarType.BFloat16);
+
+    private static Tensor Full(params long[] shape) => empty(shape, ScalarType.Float32);
+
+    private static ushort* BFloat16(Tensor tensor) => (ushort*)Lanes.Pointer(tensor);
+
+    private static float* Single(Tensor tensor) => (float*)Lanes.Pointer(tensor);
+
+    private Tensor Kept(Tensor tensor)
+    {
+        Keep(tensor);
+        return tensor;
+    }
+
+    private void Keep(Tensor tensor) => _kept.Add(tensor.DetachFromDisposeScope());
+}

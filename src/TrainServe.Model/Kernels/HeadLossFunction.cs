@@ -1,0 +1,92 @@
+using static TorchSharp.torch;
+
+namespace TrainServe.Model.Kernels;
+
+// N positions, C width, V vocabulary.
+
+/// <summary>Head and loss in one, some positions at a time: gradients are computed on the way, so that no [N, V] logits are kept. Twin: <see cref="Transformer.Head"/> with <see cref="CrossEntropy"/>.</summary>
+/// <remarks>Positions without a target cost nothing. Logits are bfloat16, sums single precision.</remarks>
+internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<HeadLossFunction>
+{
+    // Logits at once: a few MB, which a core's cache holds.
+    private const int LogitsAtOnce = 1 << 21;
+    private const string GradientsKey = "gradients";
+
+    /// <inheritdoc/>
+    public override string Name => nameof(HeadLossFunction);
+
+    /// <param name="hidden">Single precision, any shape that ends in C.</param>
+    /// <param name="weight">[V, C]</param>
+    /// <param name="targets">Ids, int64, or <see cref="CrossEntropy.IgnoreIndex"/>; as many as hidden has positions.</param>
+    /// <param name="regularization">Label smoothing and z-loss.</param>
+    /// <returns>The sum of the losses, [], owned by the caller.</returns>
+    public static Tensor Sum(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization)
+    {
+        if (is_grad_enabled() && (hidden.requires_grad || weight.requires_grad))
+        {
+            return apply(hidden, weight, targets, regularization);
+        }
+        using var noGradient = no_grad();
+        return Compute(hidden, weight, targets, regularization, wantsGradient: false).Sum;
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(autograd.AutogradContext context, params object[] inputs)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], wantsGradient: true);
+        context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope()));
+        return sum.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public override List<Tensor> backward(autograd.AutogradContext context, Tensor gradient)
+    {
+        using var noGradient = no_grad();
+        var gradients = (Gradients)context.get_data(GradientsKey);
+        using var hidden = gradients.Hidden;
+        using var weight = gradients.Weight;
+        return [hidden * gradient, weight * gradient, null!, null!];
+    }
+
+    private static (Tensor Sum, Tensor? HiddenGradient, Tensor? WeightGradient) Compute(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool wantsGradient)
+    {
+        using var scope = NewDisposeScope();
+        long width = weight.shape[1], vocabulary = weight.shape[0];
+        var targetsN = targets.reshape(-1).contiguous();
+        var hiddenNC = hidden.detach().reshape(-1, width).to(ScalarType.BFloat16);
+        var places = targetsN.ge(0).nonzero().view(-1);
+        bool isSparse = places.shape[0] < targetsN.shape[0];
+        if (isSparse)
+        {
+            (targetsN, hiddenNC) = (targetsN.index_select(0, places), hiddenNC.index_select(0, places));
+        }
+        Tensor weightVC = weight.detach().to(ScalarType.BFloat16), losses = empty(targetsN.shape[0], ScalarType.Float32);
+        Tensor? hiddenGradient = wantsGradient ? empty(hiddenNC.shape, ScalarType.Float32) : null, weightGradient = wantsGradient ? zeros(weight.shape, ScalarType.Float32) : null;
+        int step = (int)Math.Max(64, LogitsAtOnce / vocabulary), count = (int)targetsN.shape[0];
+        for (int from = 0; from < count; from += step)
+        {
+            using var inner = NewDisposeScope();
+            int rows = Math.Min(step, count - from);
+            var chunkNC = hiddenNC.narrow(0, from, rows);
+            var logitsNV = mm(chunkNC, weightVC.t());
+            CrossEntropyKernel.Run((ushort*)Lanes.Pointer(logitsNV), (long*)Lanes.Pointer(targetsN) + from, (float*)Lanes.Pointer(losses) + from, rows, (int)vocabulary, regularization, wantsGradient);
+            if (wantsGradient)
+            {
+                hiddenGradient!.narrow(0, from, rows).copy_(mm(logitsNV, weightVC));
+                weightGradient!.add_(mm(logitsNV.t(), chunkNC));
+            }
+        }
+        if (wantsGradient)
+        {
+            var whole = isSparse ? zeros(hidden.numel() / width, width, ScalarType.Float32).index_copy_(0, places, hiddenGradient!) : hiddenGradient!;
+            hiddenGradient = whole.view(hidden.shape).MoveToOuterDisposeScope();
+            weightGradient!.MoveToOuterDisposeScope();
+        }
+        return (losses.sum().MoveToOuterDisposeScope(), hiddenGradient, weightGradient);
+    }
+
+    // Of the sum of the losses.
+    private sealed record Gradients(Tensor Hidden, Tensor Weight);
+}

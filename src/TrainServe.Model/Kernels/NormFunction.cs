@@ -1,0 +1,57 @@
+using static TorchSharp.torch;
+
+namespace TrainServe.Model.Kernels;
+
+// N rows, C width.
+
+/// <summary>The norm behind the last block. Twin: <see cref="RmsNorm"/>.</summary>
+internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFunction>
+{
+    private const string StateKey = "state";
+
+    /// <inheritdoc/>
+    public override string Name => nameof(NormFunction);
+
+    /// <param name="x">Single precision, any shape that ends in C.</param>
+    /// <param name="norm">Its weight.</param>
+    /// <returns>The same shape, owned by the caller.</returns>
+    public static Tensor Apply(Tensor x, RmsNorm norm) => apply(x, norm.Weight, norm.Epsilon);
+
+    /// <inheritdoc/>
+    public override Tensor forward(autograd.AutogradContext context, params object[] inputs)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        Tensor x = ((Tensor)inputs[0]).contiguous(), weight = (Tensor)inputs[1];
+        int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
+        Tensor y = empty_like(x), inverse = empty(rows, ScalarType.Float32);
+        NormKernel.Forward(new NormArguments
+        {
+            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), Full = Single(y), Epsilon = (float)inputs[2], Rows = rows, Width = width,
+        });
+        context.save_data(StateKey, new State(x.DetachFromDisposeScope(), inverse.DetachFromDisposeScope(), weight));
+        return y.MoveToOuterDisposeScope();
+    }
+
+    /// <inheritdoc/>
+    public override List<Tensor> backward(autograd.AutogradContext context, Tensor gradient)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var (x, inverse, weight) = (State)context.get_data(StateKey);
+        int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
+        Tensor result = empty_like(x), partial = empty(NormKernel.Chunks(rows), width, ScalarType.Float32);
+        NormKernel.Backward(new NormArguments
+        {
+            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), FullGradient = Single(gradient.contiguous()), InputGradient = Single(result), WeightGradients = Single(partial),
+            Rows = rows, Width = width,
+        });
+        x.Dispose();
+        inverse.Dispose();
+        return [result.MoveToOuterDisposeScope(), partial.sum(new long[] { 0 }).MoveToOuterDisposeScope(), null!];
+    }
+
+    private static float* Single(Tensor tensor) => (float*)Lanes.Pointer(tensor);
+
+    private sealed record State(Tensor X, Tensor Inverse, Tensor Weight);
+}

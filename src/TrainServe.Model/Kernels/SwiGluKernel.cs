@@ -1,0 +1,73 @@
+using System.Runtime.Intrinsics;
+
+namespace TrainServe.Model.Kernels;
+
+// N rows, F inner width. A row of gateUp is the gate's F numbers, then those of up.
+
+/// <summary>silu(gate) * up, with silu(x) = x / (1 + e^-x). Twin: <see cref="FeedForward"/>.</summary>
+internal static unsafe class SwiGluKernel
+{
+    private const int Chunk = 16;
+
+    /// <param name="gateUp">[N, 2F]</param>
+    /// <param name="inner">Written, [N, F].</param>
+    /// <param name="rows">N.</param>
+    /// <param name="width">F.</param>
+    public static void Forward(ushort* gateUp, ushort* inner, int rows, int width)
+    {
+        var call = new Arguments { GateUp = gateUp, Inner = inner, Width = width };
+        RowParallel.For(rows, Chunk, &ForwardRows, &call);
+    }
+
+    /// <param name="gateUp">[N, 2F]</param>
+    /// <param name="inner">The gradient of the result; the result itself is written in its place, for the gradient of the matrix behind it, [N, F].</param>
+    /// <param name="gateUpGradient">Written, [N, 2F].</param>
+    /// <param name="rows">N.</param>
+    /// <param name="width">F.</param>
+    public static void Backward(ushort* gateUp, ushort* inner, ushort* gateUpGradient, int rows, int width)
+    {
+        var call = new Arguments { GateUp = gateUp, Inner = inner, GateUpGradient = gateUpGradient, Width = width };
+        RowParallel.For(rows, Chunk, &BackwardRows, &call);
+    }
+
+    private static void ForwardRows(void* data, int from, int to)
+    {
+        ref var call = ref *(Arguments*)data;
+        for (int row = from; row < to; row++)
+        {
+            ushort* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
+            for (int i = 0; i < call.Width; i += Lanes.Count)
+            {
+                var x = Lanes.Load(gate + i);
+                Lanes.Store(x * Sigmoid(x) * Lanes.Load(up + i), inner + i);
+            }
+        }
+    }
+
+    private static void BackwardRows(void* data, int from, int to)
+    {
+        ref var call = ref *(Arguments*)data;
+        for (int row = from; row < to; row++)
+        {
+            ushort* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
+            ushort* gateGradient = call.GateUpGradient + 2L * row * call.Width, upGradient = gateGradient + call.Width;
+            for (int i = 0; i < call.Width; i += Lanes.Count)
+            {
+                Vector512<float> x = Lanes.Load(gate + i), y = Lanes.Load(up + i), gradient = Lanes.Load(inner + i);
+                var sigmoid = Sigmoid(x);
+                var silu = x * sigmoid;
+                Lanes.Store(silu * y, inner + i);
+                Lanes.Store(gradient * silu, upGradient + i);
+                Lanes.Store(gradient * y * (sigmoid + silu * (Vector512<float>.One - sigmoid)), gateGradient + i);
+            }
+        }
+    }
+
+    private static Vector512<float> Sigmoid(Vector512<float> x) => Vector512<float>.One / (Vector512<float>.One + Lanes.Exp(-x));
+
+    private struct Arguments
+    {
+        public ushort* GateUp, Inner, GateUpGradient;
+        public int Width;
+    }
+}

@@ -1,0 +1,60 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using TorchSharp;
+using TrainServe.Core;
+using TrainServe.Model.Kernels;
+
+namespace TrainServe.Model;
+
+/// <summary>In what numbers the blocks compute while they are trained; weights and sums are always single precision.</summary>
+public enum TrainingPrecision
+{
+    /// <summary>bfloat16 where the processor multiplies it faster.</summary>
+    Auto,
+
+    /// <summary>Single precision throughout, by libtorch's own operators.</summary>
+    Float32,
+
+    /// <summary>Matrices and activations in bfloat16.</summary>
+    Bfloat16,
+}
+
+/// <summary>Which implementation of forward and backward a model uses; chosen once, before training.</summary>
+/// <param name="IsFast">Blocks, last norm and loss by the kernels, in bfloat16 over single-precision weights. Otherwise libtorch's operators.</param>
+/// <param name="Name">For the run's header and its checkpoints.</param>
+/// <param name="Reason">Why it is not the fast one; null when it is, or was not wanted.</param>
+public sealed record TrainingKernels(bool IsFast, string Name, string? Reason)
+{
+    /// <summary>libtorch's operators.</summary>
+    public static TrainingKernels Plain { get; } = new(false, "torch float32", null);
+
+    /// <summary>The fast ones where processor and model allow them.</summary>
+    /// <param name="precision">What the user wants.</param>
+    /// <param name="model">Its shape decides too.</param>
+    /// <exception cref="InvalidDataException">bfloat16 is wanted and cannot be had; the message says why.</exception>
+    public static TrainingKernels Choose(TrainingPrecision precision, Transformer model)
+    {
+        if (precision == TrainingPrecision.Float32)
+        {
+            return Plain;
+        }
+        string? reason = Obstacle(model.Config, model, needsSpeed: precision == TrainingPrecision.Auto);
+        return reason is null ? new TrainingKernels(true, "avx512 bfloat16", null)
+            : precision == TrainingPrecision.Auto ? Plain with { Reason = reason }
+            : throw new InvalidDataException($"bfloat16 training is not possible here: {reason}. Set training.precision to auto or float32.");
+    }
+
+    private static string? Obstacle(ModelConfig config, Transformer model, bool needsSpeed) =>
+        model.Device.type != DeviceType.CPU ? "the kernels are for the CPU"
+        : !OperatingSystem.IsLinux() && !OperatingSystem.IsWindows() ? "the kernels need an x64 processor"
+        : !Lanes.IsSupported ? "the processor lacks AVX-512"
+        : needsSpeed && !MultipliesBFloat16() ? "the processor lacks AVX512_BF16, without which bfloat16 is not faster"
+        : model.Dtype != torch.ScalarType.Float32 ? "the weights are not float32"
+        : config.HiddenSize % Lanes.Count != 0 || config.IntermediateSize % Lanes.Count != 0 || !AttentionKernel.Supports(config.HeadDim)
+            ? $"hidden_size, intermediate_size and head_dim are not all multiples of {Lanes.Count}"
+        : config.AttentionDropout > 0 ? "attention_dropout is above 0"
+        : null;
+
+    // Leaf 7, sub-leaf 1, bit 5 of EAX.
+    private static bool MultipliesBFloat16() => RuntimeInformation.ProcessArchitecture == Architecture.X64 && X86Base.CpuId(7, 0).Eax >= 1 && (X86Base.CpuId(7, 1).Eax & (1 << 5)) != 0;
+}
