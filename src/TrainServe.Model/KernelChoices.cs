@@ -21,6 +21,9 @@ public sealed record KernelChoices
         return new KernelChoices { Libtorch = chosen.Length > 0 ? chosen : "as the processor allows" };
     }
 
+    /// <summary>Those of a model that is about to be trained.</summary>
+    public static KernelChoices Of(Transformer model) => Current() with { TrainingStep = model.Kernels.Name };
+
     /// <summary>For a checkpoint and for messages.</summary>
     public override string ToString() => $"{TrainingStep}, libtorch {Libtorch}";
 }

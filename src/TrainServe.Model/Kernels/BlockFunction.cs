@@ -44,6 +44,10 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         using var state = (BlockState)context.get_data(StateKey);
+        if (state.IsSpent)
+        {
+            return BlockState.Spent(gradientBTC.shape, inputs: 8);
+        }
         var gradients = state.Backward(gradientBTC.contiguous());
         foreach (var gradient in gradients)
         {

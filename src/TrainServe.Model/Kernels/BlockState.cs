@@ -23,6 +23,14 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     public required Tensor GateUp { get; init; }
     public required Tensor Down { get; init; }
 
+    /// <summary>Whether the gradient was computed already, so that what it needs is gone.</summary>
+    public bool IsSpent => _normal1 is null;
+
+    /// <summary>What a second backward pass gives: no numbers, so that the step is refused. An exception cannot pass through libtorch; it would end the process.</summary>
+    /// <param name="shape">Of the first input.</param>
+    /// <param name="inputs">How many the function has.</param>
+    public static List<Tensor> Spent(long[] shape, int inputs) => [full(shape, double.NaN, ScalarType.Float32).DetachFromDisposeScope(), .. Enumerable.Repeat<Tensor>(null!, inputs - 1)];
+
     private int Batch => (int)X.shape[0];
     private int Time => (int)X.shape[1];
     private int Width => (int)X.shape[2];
@@ -65,29 +73,24 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
 
     /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
     /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision.</returns>
-    /// <exception cref="InvalidOperationException">It ran already: what it needs is gone.</exception>
     public List<Tensor> Backward(Tensor gradientBTC)
     {
-        if (_normal1 is null || _qkv is null || _attended is null || _stream is null || _normal2 is null || _gateUp is null)
-        {
-            throw new InvalidOperationException("The gradient of this block was computed already; the fast kernels keep nothing for a second time.");
-        }
         var added = Half(Rows, Width);
         ResidualKernel.Split(Single(gradientBTC), BFloat16(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
-        Tensor inner = mm(added, Down), gateUp = empty_like(_gateUp);
-        SwiGluKernel.Backward(BFloat16(_gateUp), BFloat16(inner), BFloat16(gateUp), Rows, Inner);
+        Tensor inner = mm(added, Down), gateUp = empty_like(_gateUp!);
+        SwiGluKernel.Backward(BFloat16(_gateUp!), BFloat16(inner), BFloat16(gateUp), Rows, Inner);
         // From here inner is what forward multiplied by the matrix.
         var downGradient = WeightGradient(added, inner);
-        Tensor normal2 = mm(gateUp, GateUp), gateUpGradient = WeightGradient(gateUp, _normal2);
+        Tensor normal2 = mm(gateUp, GateUp), gateUpGradient = WeightGradient(gateUp, _normal2!);
         Tensor stream = empty_like(X), branch = Half(Rows, Width);
-        var norm2Gradient = NormBackward(_stream, _inverse2!, FeedForwardNorm, normal2, gradientBTC, stream, branch);
+        var norm2Gradient = NormBackward(_stream!, _inverse2!, FeedForwardNorm, normal2, gradientBTC, stream, branch);
 
-        Tensor attended = mm(branch, Output), outputGradient = WeightGradient(branch, _attended), qkv = empty_like(_qkv);
+        Tensor attended = mm(branch, Output), outputGradient = WeightGradient(branch, _attended!), qkv = empty_like(_qkv!);
         fixed (int* first = call.Pass.First)
         {
             AttentionKernel.Backward(Attention(first) with { OutputGradient = BFloat16(attended), QkvGradient = BFloat16(qkv) });
         }
-        Tensor normal1 = mm(qkv, Qkv), qkvGradient = WeightGradient(qkv, _normal1), input = empty_like(X);
+        Tensor normal1 = mm(qkv, Qkv), qkvGradient = WeightGradient(qkv, _normal1!), input = empty_like(X);
         var norm1Gradient = NormBackward(X, _inverse1!, AttentionNorm, normal1, stream, input, null);
         return [input, norm1Gradient, qkvGradient, outputGradient, norm2Gradient, gateUpGradient, downGradient];
     }

@@ -36,7 +36,7 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], wantsGradient: true);
-        context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope()));
+        context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope(), hidden!.shape));
         return sum.MoveToOuterDisposeScope();
     }
 
@@ -45,6 +45,10 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     {
         using var noGradient = no_grad();
         var gradients = (Gradients)context.get_data(GradientsKey);
+        if (gradients.Hidden.IsInvalid)
+        {
+            return BlockState.Spent(gradients.Shape, inputs: 4);
+        }
         using var hidden = gradients.Hidden;
         using var weight = gradients.Weight;
         return [hidden * gradient, weight * gradient, null!, null!];
@@ -88,5 +92,5 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     }
 
     // Of the sum of the losses.
-    private sealed record Gradients(Tensor Hidden, Tensor Weight);
+    private sealed record Gradients(Tensor Hidden, Tensor Weight, long[] Shape);
 }

@@ -39,6 +39,10 @@ internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFu
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var (x, inverse, weight) = (State)context.get_data(StateKey);
+        if (x.IsInvalid)
+        {
+            return BlockState.Spent(gradient.shape, inputs: 3);
+        }
         int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
         Tensor result = empty_like(x), partial = empty(NormKernel.Chunks(rows), width, ScalarType.Float32);
         NormKernel.Backward(new NormArguments

@@ -50,7 +50,7 @@ public sealed class TrainingLoop : IDisposable
     private readonly TrainingStep _step;
     private readonly LearningRateSchedule _schedule;
     private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, KernelChoices.Current());
+    private readonly TrainingEnvironment _environment;
     private readonly HashSet<long> _damaged = [];
     private TrainingState _state;
     private long? _savedStep;
@@ -60,6 +60,10 @@ public sealed class TrainingLoop : IDisposable
     public TrainingLoop(TrainingSetup setup)
     {
         _setup = setup;
+        setup.Model.Kernels = TrainingKernels.Choose(setup.Training.Precision, setup.Model);
+        var kernels = KernelChoices.Of(setup.Model);
+        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels);
+        setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}.");
         _optimizer = new AdamW(setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), setup.Optimizer);
         _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm);
         _schedule = LearningRateSchedule.Of(setup.Optimizer, setup.TotalSteps);

@@ -8,7 +8,7 @@ namespace TrainServe.Training.Optimization;
 
 // g gradient, m first moment, v second moment, p weight.
 
-/// <summary>Adam with decoupled weight decay, in place, one weight after the other.</summary>
+/// <summary>Adam with decoupled weight decay, in place, one weight after the other: in one pass where there is a kernel for it, otherwise by libtorch's operators.</summary>
 /// <remarks>
 /// Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. Weights of two or more dimensions decay, embeddings and head included, as in nanoGPT; norms,
 /// which have one, do not. The gradients are not changed: clipping is a factor on them.
@@ -46,12 +46,18 @@ public sealed class AdamW : IDisposable
         using var noGradient = no_grad();
         Updates++;
         double correction1 = 1 - Math.Pow(_beta1, Updates), correction2 = 1 - Math.Pow(_beta2, Updates);
+        var factors = new AdamWFactors((float)_beta1, (float)_beta2, (float)_epsilon, (float)gradientScale, (float)(learningRate / correction1), (float)(1 / Math.Sqrt(correction2)));
         foreach (var slot in _slots)
         {
             using var scope = NewDisposeScope();
             var gradient = slot.Weight.grad;
             if (gradient is null)
             {
+                continue;
+            }
+            if (AdamWKernel.Supports(slot.Weight) && AdamWKernel.Supports(gradient))
+            {
+                AdamWKernel.Update(slot.Weight, slot.FirstMoment, slot.SecondMoment, gradient, factors, slot.Decays ? (float)(1 - learningRate * _weightDecay) : 1);
                 continue;
             }
             slot.FirstMoment.mul_(_beta1).add_(gradient, alpha: (1 - _beta1) * gradientScale);

@@ -11,15 +11,15 @@ public static class Gradients
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var norms = new List<Tensor>();
+        double sum = 0;
         foreach (var parameter in parameters)
         {
             if (parameter.grad is { } gradient)
             {
-                norms.Add(linalg.vector_norm(gradient, 2));
+                sum += AdamWKernel.Supports(gradient) ? AdamWKernel.SumOfSquares(gradient) : Math.Pow(linalg.vector_norm(gradient, 2).item<float>(), 2);
             }
         }
-        return norms.Count == 0 ? 0 : linalg.vector_norm(stack(norms), 2).item<float>();
+        return Math.Sqrt(sum);
     }
 
     /// <summary>The factor that brings a norm down to a limit; 1 below it, or when the limit is 0.</summary>

@@ -1,3 +1,5 @@
+using TrainServe.Model;
+
 namespace TrainServe.Training.Recipes;
 
 /// <summary>How long, and in what portions.</summary>
@@ -17,6 +19,9 @@ public sealed record TrainingSection : IRecipeSection
 
     /// <summary>Probability with which an activation of a residual branch is zeroed.</summary>
     public float Dropout { get; init; }
+
+    /// <summary>In what numbers forward and backward compute; weights, moments and sums are single precision always.</summary>
+    public TrainingPrecision Precision { get; init; } = TrainingPrecision.Auto;
 
     /// <summary>Steps in a row whose gradients are not finite, before the run stops. Each of them is skipped.</summary>
     public int MaxSkippedSteps { get; init; } = 10;

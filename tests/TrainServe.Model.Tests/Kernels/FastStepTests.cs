@@ -1,0 +1,187 @@
+using TorchSharp;
+using TrainServe.Core;
+using TrainServe.Model.Kernels;
+using static TorchSharp.torch;
+
+namespace TrainServe.Model.Tests.Kernels;
+
+/// <summary>The fast step against libtorch's operators in single precision.</summary>
+public sealed class FastStepTests
+{
+    // bfloat16 has 8 bits: these models' logits reach 10 and more, where it is 0.03 apart, and a gradient is as exact as the probabilities.
+    private const double Allowed = 0.05;
+
+    [Theory]
+    [InlineData(64, 4, 4, 96, 33, 2, 20)]
+    [InlineData(64, 4, 2, 96, 33, 2, 64)]
+    [InlineData(96, 6, 1, 160, 1003, 3, 101)]
+    [InlineData(96, 2, 2, 112, 70, 1, 17)]
+    public void Loss_and_gradients_are_those_of_the_plain_step(int width, int heads, int keyValueHeads, int inner, int vocabulary, int batch, int time)
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(width, heads, keyValueHeads, inner, vocabulary);
+        var (ids, targets) = (Ids(vocabulary, batch, time, 1), Ids(vocabulary, batch, time, 2));
+        targets[0, TensorIndex.Slice(0, 5)] = CrossEntropy.IgnoreIndex;
+        AssertEqualSteps(model, ids, targets, documentsBT: null);
+    }
+
+    [Fact]
+    public void Texts_in_one_row_do_not_see_each_other()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50);
+        var (ids, targets) = (Ids(50, 2, 90, 1), Ids(50, 2, 90, 2));
+        var documentsBT = (arange(180, ScalarType.Int64) / 37).floor().to(ScalarType.Int64).view(2, 90);
+        AssertEqualSteps(model, ids, targets, documentsBT);
+
+        // And exactly: what stands before a text changes nothing in it.
+        model.Kernels = Fast(model);
+        model.eval();
+        using var noGradient = no_grad();
+        var before = model.Hidden(ids, documentsBT: documentsBT)[0, TensorIndex.Slice(37, 74)];
+        ids[0, TensorIndex.Slice(0, 37)] = 3;
+        var after = model.Hidden(ids, documentsBT: documentsBT)[0, TensorIndex.Slice(37, 74)];
+        Assert.True(after.equal(before).all().item<bool>());
+    }
+
+    [Fact]
+    public void Label_smoothing_and_z_loss_have_the_plain_steps_gradients()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 4, 96, 50);
+        AssertEqualSteps(model, Ids(50, 2, 16, 1), Ids(50, 2, 16, 2), null, new LossRegularization(LabelSmoothing: 0.2f, ZLoss: 0.05f));
+    }
+
+    [Fact]
+    public void The_same_step_gives_the_same_bits_for_any_number_of_threads()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50, dropout: 0.2f);
+        model.Kernels = Fast(model);
+        model.train();
+        var (ids, targets) = (Ids(50, 4, 32, 1), Ids(50, 4, 32, 2));
+        var first = Step(model, ids, targets, null);
+        var second = Step(model, ids, targets, null);
+        Assert.Equal(first.Loss, second.Loss);
+        Assert.All(first.Gradients, gradient => Assert.True(gradient.Value.equal(second.Gradients[gradient.Key]).all().item<bool>(), gradient.Key));
+    }
+
+    [Fact]
+    public void Dropout_changes_with_the_seed_and_keeps_the_expected_loss_near()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50, dropout: 0.1f);
+        model.Kernels = Fast(model);
+        var (ids, targets) = (Ids(50, 4, 32, 1), Ids(50, 4, 32, 2));
+        model.train();
+        double[] losses = [.. Enumerable.Range(0, 8).Select(seed => Step(model, ids, targets, null, seed: seed).Loss)];
+        Assert.Equal(8, losses.Distinct().Count());
+        model.eval();
+        double without = Step(model, ids, targets, null).Loss;
+        Assert.InRange(losses.Average() / without, 0.9, 1.1);
+    }
+
+    [Fact]
+    public void The_gradient_under_dropout_is_that_of_the_same_mask()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50, dropout: 0.3f);
+        model.Kernels = Fast(model);
+        model.train();
+        var (ids, targets) = (Ids(50, 4, 32, 1), Ids(50, 4, 32, 2));
+        var down = model.Blocks[^1].FeedForward.Down;
+        var (loss, gradients) = Step(model, ids, targets, null);
+        var gradient = gradients["blocks.1.feed_forward.down"];
+        // A step along the gradient changes the loss by its length times the gradient's norm, but for curvature and rounding.
+        double norm = gradient.norm().item<float>(), length = 0.3 / norm;
+        using (no_grad())
+        {
+            down.add_(gradient, alpha: length / 2);
+        }
+        double above = Step(model, ids, targets, null).Loss;
+        using (no_grad())
+        {
+            down.add_(gradient, alpha: -length);
+        }
+        double below = Step(model, ids, targets, null).Loss;
+        Assert.NotEqual(loss, above);
+        Assert.InRange((above - below) / (length * norm * norm), 0.95, 1.05);
+    }
+
+    [Fact]
+    public void A_second_backward_pass_gives_no_number()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50);
+        model.Kernels = Fast(model);
+        var ids = Ids(50, 1, 8, 1);
+        var loss = model.LossSum(model.Hidden(ids), ids);
+        loss.backward(retain_graph: true);
+        loss.backward();
+        // Kept for the first pass alone; a step with such a gradient is skipped, and an exception from here would end the process.
+        Assert.True(model.EmbeddingWeight.grad!.isnan().any().item<bool>());
+    }
+
+    [Fact]
+    public void A_model_of_another_shape_falls_back_and_says_why()
+    {
+        TorchRuntime.Initialize(1);
+        using var model = Model(24, 4, 4, 40, 50);
+        var kernels = TrainingKernels.Choose(TrainingPrecision.Auto, model);
+        Assert.False(kernels.IsFast);
+        Assert.NotNull(kernels.Reason);
+        Assert.Contains("bfloat16 training is not possible here", Assert.Throws<InvalidDataException>(() => TrainingKernels.Choose(TrainingPrecision.Bfloat16, model)).Message, StringComparison.Ordinal);
+        Assert.Equal(TrainingKernels.Plain, TrainingKernels.Choose(TrainingPrecision.Float32, model));
+    }
+
+    private static void AssertEqualSteps(Transformer model, Tensor ids, Tensor targets, Tensor? documentsBT, LossRegularization regularization = default)
+    {
+        model.Kernels = TrainingKernels.Plain;
+        var plain = Step(model, ids, targets, documentsBT, regularization);
+        model.Kernels = Fast(model);
+        var fast = Step(model, ids, targets, documentsBT, regularization);
+        Assert.InRange(fast.Loss / plain.Loss, 1 - Allowed / 10, 1 + Allowed / 10);
+        foreach (var (name, expected) in plain.Gradients)
+        {
+            double difference = ((fast.Gradients[name] - expected).norm() / expected.norm()).item<float>();
+            Assert.True(difference < Allowed, $"{name}: {difference}");
+        }
+        using var noGradient = no_grad();
+        double evaluated = model.LossSum(model.Hidden(ids, documentsBT: documentsBT), targets, regularization).item<float>();
+        Assert.Equal(fast.Loss, evaluated);
+    }
+
+    private static (double Loss, Dictionary<string, Tensor> Gradients) Step(Transformer model, Tensor ids, Tensor targets, Tensor? documentsBT, LossRegularization regularization = default, long seed = 0)
+    {
+        manual_seed(seed);
+        var loss = model.LossSum(model.Hidden(ids, documentsBT: documentsBT), targets, regularization);
+        loss.backward();
+        var gradients = model.named_parameters().ToDictionary(parameter => parameter.name, parameter => parameter.parameter.grad!.clone(), StringComparer.Ordinal);
+        foreach (var parameter in model.parameters())
+        {
+            parameter.grad = null;
+        }
+        return (loss.item<float>(), gradients);
+    }
+
+    private static Transformer Model(int width, int heads, int keyValueHeads, int inner, int vocabulary, float dropout = 0) => RandomModels.Create(new ModelConfig
+    {
+        VocabSize = vocabulary,
+        HiddenSize = width,
+        IntermediateSize = inner,
+        NumHiddenLayers = 2,
+        NumAttentionHeads = heads,
+        NumKeyValueHeads = keyValueHeads,
+        HeadDim = width / heads,
+        MaxPositionEmbeddings = 128,
+    }, dropout: dropout);
+
+    private static TrainingKernels Fast(Transformer model)
+    {
+        Assert.SkipUnless(Lanes.IsSupported, "The kernels need AVX-512.");
+        return TrainingKernels.Choose(TrainingPrecision.Bfloat16, model);
+    }
+
+    private static Tensor Ids(int vocabulary, int batch, int time, ulong seed) =>
+        tensor(RandomModels.Ids(batch * time, vocabulary, seed).Select(id => (long)id).ToArray(), [batch, time]);
+}
