@@ -10,6 +10,7 @@ public sealed record ModelConfig
 {
     public const string CausalLanguageModel = "LlamaForCausalLM";
     public const string RewardModel = "LlamaForSequenceClassification";
+    internal const float DefaultRopeTheta = 10000f;
 
     /// <summary>One of <see cref="CausalLanguageModel"/> and <see cref="RewardModel"/>.</summary>
     public IReadOnlyList<string> Architectures { get; init; } = [CausalLanguageModel];
@@ -39,7 +40,7 @@ public sealed record ModelConfig
     public float RmsNormEps { get; init; } = 1e-5f;
 
     /// <summary>Base of the rotary frequencies.</summary>
-    public float RopeTheta { get; init; } = 10000f;
+    public float RopeTheta { get; init; } = DefaultRopeTheta;
 
     /// <summary>The head is the embedding's transpose and is not stored.</summary>
     public bool TieWordEmbeddings { get; init; }
@@ -90,7 +91,7 @@ public sealed record ModelConfig
     /// <exception cref="InvalidDataException">The file is not a config that this code can run; the message names file, key and rule.</exception>
     public static ModelConfig Read(string path)
     {
-        var config = JsonFile.Read<ModelConfig>(path, JsonFile.SnakeCase);
+        var config = NewerConfigKeys.Absorbed(JsonFile.Read<ModelConfig>(path, JsonFile.SnakeCase), path);
         if (config.IsRewardModel)
         {
             // Hugging Face writes num_labels only as the length of id2label; ours is always one score.
@@ -128,7 +129,6 @@ public sealed record ModelConfig
         Require(InitializerRange is > 0 and < 1, "initializer_range", InitializerRange, "must be between 0 and 1");
         Require(TorchDtype is "float32" or "bfloat16" or "float16", "torch_dtype", TorchDtype, "must be float32, bfloat16 or float16");
         Require(!IsRewardModel || NumLabels == 1, "num_labels", NumLabels ?? 0, "must be 1 for a reward model");
-        RequireRopeUnscaled();
         foreach (var (key, id) in new[] { ("bos_token_id", BosTokenId), ("pad_token_id", PadTokenId) }.Concat(EosTokenId.Select(id => ("eos_token_id", (int?)id))))
         {
             Require(id is null || (id >= 0 && id < VocabSize), key, id ?? 0, $"must be inside the vocabulary of {VocabSize}");
@@ -145,15 +145,6 @@ public sealed record ModelConfig
 
         void RequireRange(string key, int value, int least, int most) =>
             Require(value >= least && value <= most, key, value, $"must be from {least} to {most}");
-
-        void RequireRopeUnscaled()
-        {
-            if (Other is null || !Other.TryGetValue("rope_scaling", out var scaling))
-            {
-                return;
-            }
-            Require(scaling.ValueKind == JsonValueKind.Null, "rope_scaling", scaling.GetRawText(), "must be null: scaled rotary embedding is not supported");
-        }
     }
 
     private static int ReadLabelCount(IDictionary<string, JsonElement>? other)

@@ -8,7 +8,7 @@ namespace TrainServe.Model;
 /// <summary>Next-token loss: -log softmax(logits)[target], over the positions that have a target.</summary>
 public static class CrossEntropy
 {
-    /// <summary>The target of a position that does not count: a prompt's, or padding.</summary>
+    /// <summary>The target of a position that does not count: a prompt's, or padding. Python's and TorchSharp's own default.</summary>
     public const long IgnoreIndex = -100;
 
     /// <summary>The mean over the positions that have a target.</summary>

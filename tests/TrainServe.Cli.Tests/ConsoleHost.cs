@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
@@ -13,9 +14,15 @@ public static class ConsoleHost
 
     public static Task<ConsoleResult> RunAsync(params string[] arguments) => RunAsync("", arguments);
 
-    public static async Task<ConsoleResult> RunAsync(string input, string[] arguments)
+    public static Task<ConsoleResult> RunAsync(string input, string[] arguments) => RunAsync(input, arguments, "dotnet", [ProgramPath, .. arguments]);
+
+    /// <summary>With a limit on the process's address space, so that large allocations fail.</summary>
+    public static Task<ConsoleResult> RunLimitedAsync(long addressSpaceBytes, params string[] arguments) => RunAsync("", arguments,
+        "sh", ["-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -v {addressSpaceBytes / 1024}; exec dotnet \"$@\""), "sh", ProgramPath, .. arguments]);
+
+    private static async Task<ConsoleResult> RunAsync(string input, string[] arguments, string program, string[] programArguments)
     {
-        using var process = Start(arguments);
+        using var process = Start(program, programArguments);
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         await process.StandardInput.WriteAsync(input);
@@ -34,9 +41,11 @@ public static class ConsoleHost
     }
 
     /// <summary>The caller reads, waits and disposes.</summary>
-    public static Process Start(params string[] arguments)
+    public static Process Start(params string[] arguments) => Start("dotnet", [ProgramPath, .. arguments]);
+
+    private static Process Start(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [ProgramPath, .. arguments])
+        var start = new ProcessStartInfo(program, arguments)
         {
             UseShellExecute = false,
             RedirectStandardInput = true,

@@ -1,35 +1,10 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text.Json;
 using TrainServe.Core.Random;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
 
-public sealed class TrainingTests : IDisposable
+public sealed class TrainingTests : PretrainingRuns
 {
-    // Saved after every step, so that a kill at a random moment often meets a save.
-    private const string Recipe = """
-        seed: 1
-        tokenizer: { vocab_size: 264 }
-        model: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 2 }
-        data: { sequence_length: 16, validation_rule: tail }
-        training: { steps: 60, batch_rows: 4, micro_batch_rows: 2, dropout: 0.1 }
-        validation: { every_steps: 7 }
-        checkpoint: { every_steps: 1 }
-        """;
-
-    private readonly TemporaryDirectory _directory = new();
-    private readonly string _recipe, _text;
-
-    public TrainingTests()
-    {
-        _recipe = _directory.WriteText("toy.yaml", Recipe);
-        _text = _directory.WriteText("text.txt", string.Concat(Enumerable.Range(0, 300).Select(i => string.Create(CultureInfo.InvariantCulture, $"Once upon a time {i} cats sat on a mat. "))));
-    }
-
-    public void Dispose() => _directory.Dispose();
-
     [Fact]
     public async Task Text_becomes_a_model_in_one_command()
     {
@@ -37,8 +12,8 @@ public sealed class TrainingTests : IDisposable
         Assert.True(result.ExitCode == 0, result.Error);
         Assert.Contains("step 60/60", result.Output);
         Assert.Contains("Done: 60 steps", result.Output);
-        Assert.Equal(60, File.ReadLines(_directory.PathOf("out", "metrics.jsonl")).Count(line => line.Contains("\"train\"", StringComparison.Ordinal)));
-        Assert.Contains("every hash holds", (await ConsoleHost.RunAsync("inspect", _directory.PathOf("out"))).Output);
+        Assert.Equal(60, File.ReadLines(Files.PathOf("out", "metrics.jsonl")).Count(line => line.Contains("\"train\"", StringComparison.Ordinal)));
+        Assert.Contains("every hash holds", (await ConsoleHost.RunAsync("inspect", Files.PathOf("out"))).Output);
     }
 
     [Fact]
@@ -50,7 +25,7 @@ public sealed class TrainingTests : IDisposable
         {
             Assert.Contains(part, result.Output);
         }
-        Assert.False(Directory.Exists(_directory.PathOf("out")));
+        Assert.False(Directory.Exists(Files.PathOf("out")));
     }
 
     [Theory]
@@ -67,20 +42,45 @@ public sealed class TrainingTests : IDisposable
     }
 
     [Fact]
+    public async Task A_finished_run_that_is_resumed_says_so_and_keeps_its_export()
+    {
+        await PretrainAsync("out");
+        Assert.Equal(0, (await ConsoleHost.RunAsync("export", "--model", Files.PathOf("out"))).ExitCode);
+        var manifest = File.ReadAllBytes(Files.PathOf("out", "manifest.json"));
+        var resumed = await PretrainAsync("out", "--resume");
+        Assert.True(resumed.ExitCode == 0, resumed.Error);
+        Assert.Contains("The run is finished: it is at step 60 of 60.", resumed.Output);
+        Assert.Equal(manifest, File.ReadAllBytes(Files.PathOf("out", "manifest.json")));
+        Assert.Contains("certificate fp32   holds", (await ConsoleHost.RunAsync("inspect", Files.PathOf("out"))).Output);
+    }
+
+    [Fact]
+    public async Task A_tokenizer_of_bytes_is_the_same_whether_aRecipePath_or_a_command_asks_for_it()
+    {
+        string tokenizer = Files.PathOf("tokenizer");
+        Assert.Equal(0, (await ConsoleHost.RunAsync("tokenizer", "train", "--input", TextPath, "--vocab-size", "264", "--output", tokenizer)).ExitCode);
+        await PretrainAsync("out", "--set", "training.steps=1");
+        foreach (string file in (string[])["tokenizer.json", "tokenizer_config.json"])
+        {
+            Assert.Equal(File.ReadAllText(Path.Combine(tokenizer, file)), File.ReadAllText(Files.PathOf("out", file)));
+        }
+    }
+
+    [Fact]
     public async Task Text_is_packed_into_files_of_tokens()
     {
-        string packed = _directory.PathOf("packed"), tokenizer = _directory.PathOf("tokenizer");
-        Assert.Equal(0, (await ConsoleHost.RunAsync("tokenizer", "train", "--input", _text, "--vocab-size", "300", "--output", tokenizer)).ExitCode);
-        var result = await ConsoleHost.RunAsync("data", "pack", "--input", _text, "--tokenizer", tokenizer, "--output", packed, "--validation-fraction", "0.1");
+        string packed = Files.PathOf("packed"), tokenizer = Files.PathOf("tokenizer");
+        Assert.Equal(0, (await ConsoleHost.RunAsync("tokenizer", "train", "--input", TextPath, "--vocab-size", "300", "--output", tokenizer)).ExitCode);
+        var result = await ConsoleHost.RunAsync("data", "pack", "--input", TextPath, "--tokenizer", tokenizer, "--output", packed, "--validation-fraction", "0.1");
         Assert.True(result.ExitCode == 0, result.Error);
         Assert.Contains("divided by tail", result.Output);
-        var again = await ConsoleHost.RunAsync("data", "pack", "--input", _text, "--tokenizer", tokenizer, "--output", packed);
+        var again = await ConsoleHost.RunAsync("data", "pack", "--input", TextPath, "--tokenizer", tokenizer, "--output", packed);
         Assert.Equal(1, again.ExitCode);
         Assert.Contains("already holds packed data", again.Error);
-        string shard = _directory.PathOf("packed", "train-00000.tokens");
+        string shard = Files.PathOf("packed", "train-00000.tokens");
         var bytes = File.ReadAllBytes(shard);
         File.WriteAllBytes(shard, bytes[..^8]);
-        var refused = await ConsoleHost.RunAsync("pretrain", "--recipe", _recipe, "--data", packed, "--output", _directory.PathOf("out"));
+        var refused = await ConsoleHost.RunAsync("pretrain", "--recipe", RecipePath, "--data", packed, "--output", Files.PathOf("out"));
         Assert.Equal(1, refused.ExitCode);
         Assert.Contains($"{shard} has {bytes.Length - 8} bytes where its header says {bytes.Length}: it was cut short.", refused.Error);
     }
@@ -120,10 +120,10 @@ public sealed class TrainingTests : IDisposable
         var resumed = await PretrainAsync("out", "--resume-if-any");
         Assert.True(resumed.ExitCode == 0, resumed.Error);
         AssertSameAsWhole();
-        byte[] manifest = await File.ReadAllBytesAsync(_directory.PathOf("out/manifest.json"));
+        byte[] manifest = await File.ReadAllBytesAsync(Files.PathOf("out/manifest.json"));
         var again = await PretrainAsync("out", "--resume-if-any");
         Assert.True(again.ExitCode == 0, again.Error);
-        Assert.Equal(manifest, await File.ReadAllBytesAsync(_directory.PathOf("out/manifest.json")));
+        Assert.Equal(manifest, await File.ReadAllBytesAsync(Files.PathOf("out/manifest.json")));
     }
 
     [Fact]
@@ -172,48 +172,7 @@ public sealed class TrainingTests : IDisposable
 
     private void AssertSameAsWhole()
     {
-        Assert.Equal(File.ReadAllBytes(_directory.PathOf("whole", "model.safetensors")), File.ReadAllBytes(_directory.PathOf("out", "model.safetensors")));
+        Assert.Equal(File.ReadAllBytes(Files.PathOf("whole", "model.safetensors")), File.ReadAllBytes(Files.PathOf("out", "model.safetensors")));
         Assert.Equal(Losses("whole"), Losses("out"));
-    }
-
-    private Task<ConsoleResult> PretrainAsync(string output, params string[] more) => ConsoleHost.RunAsync(Arguments(output, more));
-
-    private Process StartPretraining(string output, params string[] more) => ConsoleHost.Start(Arguments(output, more));
-
-    private string[] Arguments(string output, string[] more) => ["pretrain", "--recipe", _recipe, "--data", _text, "--output", _directory.PathOf(output), "--threads", "1", .. more];
-
-    private async Task WaitForStepAsync(string output, int step, Process? process = null)
-    {
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        while (LastStep(output) < step && process is not { HasExited: true })
-        {
-            Assert.False(limit.IsCancellationRequested, $"Step {step} did not come within two minutes.");
-            await Task.Delay(2, CancellationToken.None);
-        }
-    }
-
-    private int LastStep(string output)
-    {
-        string path = _directory.PathOf(output, "metrics.jsonl");
-        return !File.Exists(path) ? 0 : ReadLines(path).Where(line => line.StartsWith("{\"event\":\"train\"", StringComparison.Ordinal) && line.EndsWith('}'))
-            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("step").GetInt32()).LastOrDefault();
-    }
-
-    private int LastCheckpoint(string output) => !Directory.Exists(_directory.PathOf(output, "checkpoints")) ? 0 : Directory.GetDirectories(_directory.PathOf(output, "checkpoints"), "step-*")
-        .Select(path => int.TryParse(Path.GetFileName(path)[5..], CultureInfo.InvariantCulture, out int step) ? step : 0).DefaultIfEmpty().Max();
-
-    private List<string> Losses(string output) => [.. ReadLines(_directory.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement)
-        .Select(line => $"{line.GetProperty("event").GetString()} {line.GetProperty("step").GetInt64()} {line.GetProperty("loss").GetRawText()}")];
-
-    private static string[] ReadLines(string path)
-    {
-        using var reader = new StreamReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
-        return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
-    }
-
-    private static void Signal(Process process, string name)
-    {
-        using var kill = Process.Start("kill", [$"-{name}", process.Id.ToString(CultureInfo.InvariantCulture)]);
-        kill.WaitForExit();
     }
 }

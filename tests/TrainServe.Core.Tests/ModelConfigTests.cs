@@ -37,6 +37,19 @@ public sealed class ModelConfigTests : IDisposable
     }
 
     [Fact]
+    public void A_config_of_transformers_5_reads_like_one_of_4_and_is_written_with_keys_that_both_read()
+    {
+        File.WriteAllText(_path, SmolLm.Replace("\"rope_theta\": 100000, ", "\"rope_parameters\": {\"rope_theta\": 100000.0, \"rope_type\": \"default\"}, ")
+            .Replace("\"torch_dtype\"", "\"dtype\""));
+        var config = ModelConfig.Read(_path);
+        Assert.Equal((100000f, "bfloat16"), (config.RopeTheta, config.TorchDtype));
+        config.Write(_path);
+        Assert.DoesNotContain("rope_parameters", File.ReadAllText(_path));
+        Assert.Contains("\"rope_theta\": 100000", File.ReadAllText(_path));
+        Assert.Equal(100000f, ModelConfig.Read(_path).RopeTheta);
+    }
+
+    [Fact]
     public void A_reward_model_keeps_its_one_label()
     {
         File.WriteAllText(_path, SmolLm.Replace("LlamaForCausalLM", "LlamaForSequenceClassification"));
@@ -50,7 +63,19 @@ public sealed class ModelConfigTests : IDisposable
     [Theory]
     [InlineData("\"num_key_value_heads\": 3", "\"num_key_value_heads\": 4", "num_key_value_heads is 4; it must divide num_attention_heads, 9")]
     [InlineData("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "hidden_act is gelu; it must be silu")]
-    [InlineData("\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\"}", "rope_scaling")]
+    [InlineData("\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"yarn\"}", "rope_scaling.rope_type is \"yarn\"; it must be default")]
+    [InlineData("\"rope_scaling\": null", "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}", "rope_scaling.type is \"linear\"; it must be default")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 500000.0}", "rope_parameters.rope_type is \"llama3\"; it must be default")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_parameters\": {\"rope_theta\": 500000.0, \"factor\": 8.0}", "rope_parameters.factor is 8.0; it is not implemented")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_parameters\": {\"partial_rotary_factor\": 0.5}", "rope_parameters.partial_rotary_factor is 0.5; it must be 1")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_theta\": 100000, \"rope_parameters\": {\"rope_theta\": 500000}", "rope_parameters.rope_theta is 500000; it contradicts rope_theta, which is 100000")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_parameters\": {\"rope_theta\": 0}", "rope_theta is 0; it must be a number above 1")]
+    [InlineData("\"rope_theta\": 100000", "\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\"}}", "rope_parameters.full_attention")]
+    [InlineData("\"torch_dtype\": \"bfloat16\"", "\"dtype\": \"int8\"", "torch_dtype is int8")]
+    [InlineData("\"hidden_act\": \"silu\"", "\"hidden_act\": null", "$.hidden_act is null, where a value is needed")]
+    [InlineData("[\"LlamaForCausalLM\"]", "null", "$.architectures is null, where a value is needed")]
+    [InlineData("[\"LlamaForCausalLM\"]", "[null]", "$.architectures[0] is null, where a value is needed")]
+    [InlineData("\"use_cache\": true", "\"\\ud800\": 1", "line 6 is not the JSON that is expected: a string has half of a surrogate pair")]
     [InlineData("\"eos_token_id\": 2", "\"eos_token_id\": 49152", "eos_token_id is 49152; it must be inside the vocabulary")]
     [InlineData("\"vocab_size\": 49152", "\"vocab_size\": \"many\"", "vocab_size")]
     [InlineData("\"vocab_size\": 49152", "\"other\": 1", "vocab_size")]

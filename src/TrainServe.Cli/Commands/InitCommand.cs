@@ -30,12 +30,7 @@ public static class InitCommand
     {
         ModelPackageWriter.RequireFree(output);
         var shape = ModelConfig.Read(configPath);
-        var vocabulary = new BpeVocabulary
-        {
-            Tokens = [.. Enumerable.Range(0, 256).Select(value => new[] { (byte)value })],
-            Merges = [],
-            SpecialTokens = SpecialTokens.Ours,
-        };
+        var vocabulary = BpeVocabulary.OfBytes(SpecialTokens.Ours);
         if (shape.VocabSize < vocabulary.VocabSize)
         {
             throw new InvalidDataException($"{configPath}: vocab_size is {shape.VocabSize}; single bytes and control tokens need {vocabulary.VocabSize}.");

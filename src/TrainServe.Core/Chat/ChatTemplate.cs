@@ -31,9 +31,12 @@ public abstract class ChatTemplate
 
     /// <summary>The template that a model directory's <c>tokenizer_config.json</c> names; <see cref="Plain"/> when it names none.</summary>
     /// <exception cref="InvalidDataException">It holds a template that is not implemented.</exception>
-    public static ChatTemplate Load(string directory, TextTokenizer tokenizer)
+    public static ChatTemplate Load(string directory, TextTokenizer tokenizer) => Of(TokenizerConfig.Read(directory), directory, tokenizer);
+
+    /// <inheritdoc cref="Load"/>
+    internal static ChatTemplate Of(TokenizerConfig config, string directory, TextTokenizer tokenizer)
     {
-        string? jinja = TokenizerConfig.Read(directory).ChatTemplate;
+        string? jinja = config.ChatTemplate;
         return jinja switch
         {
             null => Plain(tokenizer),

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using TrainServe.Core.Chat;
+using TrainServe.Core.IO;
 
 namespace TrainServe.Core.Data;
 
@@ -134,11 +135,11 @@ internal static class RecordFields
     {
         try
         {
-            using var document = JsonDocument.Parse(json);
+            using var document = JsonDocument.Parse(json, JsonFile.DocumentOptions);
             var call = document.RootElement;
             return call.ValueKind == JsonValueKind.Object ? new ToolCall("", call.Text("name"), Arguments(call)) : throw new RecordFaultException("a function call is not a JSON object");
         }
-        catch (JsonException)
+        catch (Exception error) when (JsonFault.IsOne(error))
         {
             throw new RecordFaultException("a function call is not JSON");
         }

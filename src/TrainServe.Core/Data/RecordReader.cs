@@ -1,14 +1,12 @@
 using System.Buffers;
 using System.Text.Json;
+using TrainServe.Core.IO;
 
 namespace TrainServe.Core.Data;
 
 /// <summary>The JSON objects of a file: one a line in <c>.jsonl</c>, one list in <c>.json</c>.</summary>
 internal static class RecordReader
 {
-    // A record repeats no key and is not deeply nested.
-    private static readonly JsonDocumentOptions Options = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
-
     /// <exception cref="InvalidDataException">The file is empty or is no list of records; or, when reading is strict, a record is bad.</exception>
     public static IEnumerable<(JsonElement Record, RecordOrigin Origin)> Read(string path, BadRecords bad, int maxLineBytes = LineReader.MaxLineBytes) => DataFiles.KindOf(path) switch
     {
@@ -50,17 +48,17 @@ internal static class RecordReader
     {
         try
         {
-            using var document = JsonDocument.Parse(line, Options);
+            using var document = JsonDocument.Parse(line, JsonFile.DocumentOptions);
             if (document.RootElement.ValueKind == JsonValueKind.Object)
             {
                 return document.RootElement.Clone();
             }
             bad.Add(origin, $"the line is a JSON {document.RootElement.ValueKind.ToString().ToLowerInvariant()}; it must be an object");
         }
-        catch (JsonException error)
+        catch (Exception error) when (JsonFault.IsOne(error))
         {
-            bool isCutOff = !line.Span.EndsWith("\n"u8) && !line.Span.TrimEnd(" \t\r"u8).EndsWith("}"u8);
-            bad.Add(origin, isCutOff ? "the file ends in the middle of this line's record" : $"the line is not JSON: {Reason(error)}", error);
+            bool isCutOff = error is JsonException && !line.Span.EndsWith("\n"u8) && !line.Span.TrimEnd(" \t\r"u8).EndsWith("}"u8);
+            bad.Add(origin, isCutOff ? "the file ends in the middle of this line's record" : $"the line is not JSON: {JsonFault.Of(error, line.Span).Reason}", error);
         }
         return null;
     }
@@ -135,7 +133,7 @@ internal static class RecordReader
         catch (JsonException error)
         {
             string place = error.LineNumber is { } index ? $":{index + 1}" : "";
-            throw new InvalidDataException($"{path}{place}: the list of records is not JSON, or is cut off: {Reason(error)}.", error);
+            throw new InvalidDataException($"{path}{place}: the list of records is not JSON, or is cut off: {JsonFault.Of(error, content).Reason}.", error);
         }
     }
 
@@ -153,6 +151,4 @@ internal static class RecordReader
         }
         return content.Length > 0 ? content.ToArray() : throw new InvalidDataException($"{path} is empty.");
     }
-
-    private static string Reason(JsonException error) => error.Message.Split(" LineNumber:")[0].Split(" Path:")[0].TrimEnd('.', ' ');
 }

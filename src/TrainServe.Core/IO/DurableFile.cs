@@ -10,16 +10,19 @@ namespace TrainServe.Core.IO;
 /// </remarks>
 public static partial class DurableFile
 {
+    /// <inheritdoc cref="Write(string, Action{Stream})"/>
+    public static void Write(string path, ReadOnlyMemory<byte> content) => Write(path, stream => stream.Write(content.Span));
+
     /// <summary>Writes a file so that a reader sees the old content or the whole new content, never a part.</summary>
     /// <exception cref="IOException">The disk is full or failed; the old file is intact.</exception>
-    public static void Write(string path, ReadOnlySpan<byte> content)
+    public static void Write(string path, Action<Stream> write)
     {
         string temporary = path + ".tmp";
         try
         {
-            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0))
+            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 1 << 20))
             {
-                stream.Write(content);
+                write(stream);
             }
             Sync(temporary);
             File.Move(temporary, path, overwrite: true);

@@ -14,12 +14,17 @@ public static class JsonFile
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         WriteIndented = true,
         AllowDuplicateProperties = false,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
     };
 
     /// <summary>The same on one line, for JSON lines.</summary>
     public static JsonSerializerOptions SnakeCaseLine { get; } = new(SnakeCase) { WriteIndented = false };
+
+    /// <summary>For documents: no key twice, so that every key is read once while parsing, and limited depth.</summary>
+    internal static JsonDocumentOptions DocumentOptions { get; } = new() { AllowDuplicateProperties = false, MaxDepth = 64 };
 
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">The content is not JSON of this shape; the message names the file and the place.</exception>
@@ -41,20 +46,36 @@ public static class JsonFile
         {
             utf8 = utf8[3..];
         }
+        T? value;
         try
         {
-            return JsonSerializer.Deserialize<T>(utf8, options) ?? throw new InvalidDataException($"{source} holds null.");
+            value = JsonSerializer.Deserialize<T>(utf8, options);
         }
-        catch (JsonException error)
+        catch (Exception error) when (JsonFault.IsOne(error))
         {
-            string place = error.LineNumber is { } line ? $", line {line + 1}" : "";
-            string field = error.Path is null or "$" ? "" : $", at {error.Path}";
-            throw new InvalidDataException($"{source}{place}{field} is not the JSON that is expected: {FirstSentence(error.Message)}", error);
+            throw JsonFault.Of(error, utf8).In(source, error);
         }
-        catch (InvalidOperationException error)
+        string? missing = value is null ? "$" : NullItems.Find(value, options);
+        return missing is null ? value! : throw JsonFault.Null(missing).In(source);
+    }
+
+    /// <summary>A JSON text whose shape is not known. Every key in it can be read.</summary>
+    /// <param name="utf8">The JSON text, with or without a byte order mark.</param>
+    /// <param name="source">What to name in the message.</param>
+    /// <exception cref="InvalidDataException">It is not JSON, or repeats a key; the message names the line.</exception>
+    public static JsonDocument ParseDocument(ReadOnlyMemory<byte> utf8, string source)
+    {
+        if (utf8.Span.StartsWith("\uFEFF"u8))
         {
-            // System.Text.Json reports invalid UTF-8 inside a string this way.
-            throw new InvalidDataException($"{source} is not valid UTF-8 JSON.", error);
+            utf8 = utf8[3..];
+        }
+        try
+        {
+            return JsonDocument.Parse(utf8, DocumentOptions);
+        }
+        catch (Exception error) when (JsonFault.IsOne(error))
+        {
+            throw JsonFault.Of(error, utf8.Span).In(source, error);
         }
     }
 
@@ -62,12 +83,6 @@ public static class JsonFile
     public static void Write<T>(string path, T value, JsonSerializerOptions options)
     {
         var utf8 = JsonSerializer.SerializeToUtf8Bytes(value, options);
-        DurableFile.Write(path, [.. utf8, (byte)'\n']);
-    }
-
-    private static string FirstSentence(string message)
-    {
-        int end = message.IndexOf(" Path:", StringComparison.Ordinal);
-        return end > 0 ? message[..end] : message;
+        DurableFile.Write(path, (byte[])[.. utf8, (byte)'\n']);
     }
 }

@@ -129,7 +129,15 @@ public sealed class ModelPackage
             : throw new InvalidDataException($"{Path.Combine(Directory, TokenizerFile)} has {tokenizer.VocabSize} tokens; {ConfigFile} has room for {Config.VocabSize}.");
     }
 
-    public ChatTemplate LoadChatTemplate(TextTokenizer tokenizer) => ChatTemplate.Load(Directory, tokenizer);
+    public ChatTemplate LoadChatTemplate(TextTokenizer tokenizer) =>
+        ChatTemplate.Of(TokenizerConfig.Read(Directory, readTemplateFile: IsPart(TokenizerConfig.TemplateFileName)), Directory, tokenizer);
+
+    /// <summary>What ends a text and how to sample; the defaults where the model has no such file.</summary>
+    public GenerationConfig LoadGenerationConfig() =>
+        IsPart(GenerationConfigFile) ? GenerationConfig.Read(Path.Combine(Directory, GenerationConfigFile)) : GenerationConfig.Default;
+
+    // What a manifest does not list was not checked and is not the model.
+    private bool IsPart(string file) => Manifest is null || Manifest.File(file) is not null;
 
     public SafeTensorsReader OpenWeights()
     {

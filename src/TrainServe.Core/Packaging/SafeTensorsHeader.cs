@@ -1,5 +1,5 @@
-using System.Text;
 using System.Text.Json;
+using TrainServe.Core.IO;
 
 namespace TrainServe.Core.Packaging;
 
@@ -23,15 +23,18 @@ internal static class SafeTensorsHeader
         JsonDocument document;
         try
         {
-            _ = new UTF8Encoding(false, throwOnInvalidBytes: true).GetCharCount(json);
-            document = JsonDocument.Parse(json.ToArray(), new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 8 });
+            document = JsonDocument.Parse(json.ToArray(), JsonFile.DocumentOptions);
         }
-        catch (Exception error) when (error is JsonException or DecoderFallbackException)
+        catch (Exception error) when (JsonFault.IsOne(error))
         {
-            throw new InvalidDataException($"{path}: the safetensors header is not valid JSON ({error.Message.Split('.')[0]}).", error);
+            throw NotJson(path, JsonFault.Of(error, json), error);
         }
         using (document)
         {
+            if (JsonFault.BadString(json) is { } fault)
+            {
+                throw NotJson(path, fault, null);
+            }
             if (document.RootElement.ValueKind != JsonValueKind.Object)
             {
                 throw new InvalidDataException($"{path}: the safetensors header is not a JSON object.");
@@ -53,6 +56,8 @@ internal static class SafeTensorsHeader
             return (entries, metadata);
         }
     }
+
+    private static InvalidDataException NotJson(string path, JsonFault fault, Exception? inner) => new($"{path}: the safetensors header is not valid JSON: {fault.Reason}.", inner);
 
     private static void ReadMetadata(JsonElement element, Dictionary<string, string> metadata, string path)
     {

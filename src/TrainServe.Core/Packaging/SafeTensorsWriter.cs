@@ -13,34 +13,22 @@ public static class SafeTensorsWriter
     public static void Write(string path, IReadOnlyList<SafeTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var header = Header(tensors, metadata);
-        string temporary = path + ".tmp";
-        try
+        DurableFile.Write(path, stream =>
         {
-            using (var stream = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 20))
+            Span<byte> length = stackalloc byte[8];
+            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+            stream.Write(length);
+            stream.Write(header);
+            foreach (var tensor in tensors)
             {
-                Span<byte> length = stackalloc byte[8];
-                BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
-                stream.Write(length);
-                stream.Write(header);
-                foreach (var tensor in tensors)
+                long start = stream.Position;
+                tensor.WriteTo(stream);
+                if (stream.Position - start != tensor.SizeBytes)
                 {
-                    long start = stream.Position;
-                    tensor.WriteTo(stream);
-                    if (stream.Position - start != tensor.SizeBytes)
-                    {
-                        throw new ArgumentException($"{tensor.Name} wrote {stream.Position - start} bytes where its shape says {tensor.SizeBytes}.", nameof(tensors));
-                    }
+                    throw new ArgumentException($"{tensor.Name} wrote {stream.Position - start} bytes where its shape says {tensor.SizeBytes}.", nameof(tensors));
                 }
             }
-            DurableFile.Sync(temporary);
-            File.Move(temporary, path, overwrite: true);
-            DurableFile.SyncDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
+        });
     }
 
     private static byte[] Header(IReadOnlyList<SafeTensor> tensors, IReadOnlyDictionary<string, string>? metadata)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TrainServe.Core.IO;
 
 namespace TrainServe.Core.Tokenization;
 
@@ -119,19 +120,7 @@ internal readonly record struct JsonField(string File, string Path, JsonElement 
 
     public static JsonField Parse(ReadOnlyMemory<byte> utf8, string file)
     {
-        if (utf8.Span.StartsWith("\uFEFF"u8))
-        {
-            utf8 = utf8[3..];
-        }
-        try
-        {
-            using var document = JsonDocument.Parse(utf8, new JsonDocumentOptions { AllowDuplicateProperties = false, MaxDepth = 64 });
-            return new JsonField(file, "", document.RootElement.Clone());
-        }
-        catch (JsonException error)
-        {
-            string place = error.LineNumber is { } line ? $", line {line + 1}" : "";
-            throw new InvalidDataException($"{file}{place} is not JSON: {error.Message.Split(" LineNumber:")[0]}", error);
-        }
+        using var document = JsonFile.ParseDocument(utf8, file);
+        return new JsonField(file, "", document.RootElement.Clone());
     }
 }

@@ -8,7 +8,7 @@ namespace TrainServe.Core.Tokenization;
 /// <summary>The part of Hugging Face's <c>tokenizer_config.json</c> that matters here.</summary>
 public sealed record TokenizerConfig
 {
-    public const string FileName = "tokenizer_config.json";
+    public const string FileName = "tokenizer_config.json", TemplateFileName = "chat_template.jinja";
 
     // What Python makes of int(1e30), by which transformers says that there is no limit.
     private const string NoLimit = "1000000000000000019884624838656";
@@ -24,12 +24,14 @@ public sealed record TokenizerConfig
     public int? ModelMaxLength { get; init; }
 
     /// <summary>Reads a directory's file; an empty config when there is none.</summary>
+    /// <param name="directory">A tokenizer's, or a model's.</param>
+    /// <param name="readTemplateFile">Whether <c>chat_template.jinja</c> counts where the config has no template.</param>
     /// <exception cref="InvalidDataException">The file is not what Hugging Face's library would read.</exception>
-    public static TokenizerConfig Read(string directory)
+    public static TokenizerConfig Read(string directory, bool readTemplateFile = true)
     {
-        string path = Path.Combine(directory, FileName), template = Path.Combine(directory, "chat_template.jinja");
+        string path = Path.Combine(directory, FileName), template = Path.Combine(directory, TemplateFileName);
         var config = File.Exists(path) ? Parse(JsonField.ReadFile(path, out _)) : new TokenizerConfig();
-        return config.ChatTemplate is null && File.Exists(template) ? config with { ChatTemplate = File.ReadAllText(template) } : config;
+        return readTemplateFile && config.ChatTemplate is null && File.Exists(template) ? config with { ChatTemplate = File.ReadAllText(template) } : config;
     }
 
     /// <summary>Writes the file beside a tokenizer's <c>tokenizer.json</c>, so that Python's transformers loads both.</summary>

@@ -29,13 +29,14 @@ internal static class TokenizerJsonReader
         model["continuing_subword_prefix"].RequireOff();
         model["end_of_word_suffix"].RequireOff();
 
+        var vocabulary = ReadVocabulary(model["vocab"]);
         var definition = new TokenizerDefinition
         {
             Source = root.File,
             Sha256 = sha256,
-            Vocabulary = ReadVocabulary(model["vocab"]),
+            Vocabulary = vocabulary,
             Merges = [.. model["merges"].Items().Select(ReadMerge)],
-            AddedTokens = ReadAddedTokens(root["added_tokens"]),
+            AddedTokens = ReadAddedTokens(root["added_tokens"], vocabulary),
             IgnoreMerges = model["ignore_merges"].Flag(),
         };
         return model["byte_fallback"].Flag() ? WithSentencePiece(definition, root) : WithByteLevel(definition, root);
@@ -74,8 +75,9 @@ internal static class TokenizerJsonReader
         return space > 0 && space < merge.Length - 1 && merge.IndexOf(' ', space + 1) < 0 ? (merge[..space], merge[(space + 1)..]) : null;
     }
 
-    private static List<AddedToken> ReadAddedTokens(JsonField list)
+    private static List<AddedToken> ReadAddedTokens(JsonField list, Dictionary<string, int> vocabulary)
     {
+        var ordinary = vocabulary.ToDictionary(token => token.Value, token => token.Key);
         var tokens = new List<AddedToken>();
         if (list.IsNull)
         {
@@ -91,6 +93,11 @@ internal static class TokenizerJsonReader
             if (token.Id is < 0 or > MaxId || tokens.Exists(other => other.Id == token.Id || other.Content == token.Content))
             {
                 throw item.Refused($"is {item.Shown()}; its id is negative or above {MaxId}, or its id or content is another added token's");
+            }
+            // Hugging Face's files often list an added token in the vocabulary too: under its own name that is one token, under another it would be two.
+            if (ordinary.TryGetValue(token.Id, out string? other) && other != token.Content)
+            {
+                throw item["id"].Refused($"is {token.Id}, which is the id of the ordinary token {other}");
             }
             if (!token.IsSpecial)
             {

@@ -39,7 +39,7 @@ public static class TokenizerJsonWriter
             writer.WriteEndObject();
         }
         content.WriteByte((byte)'\n');
-        DurableFile.Write(path, content.GetBuffer().AsSpan(0, (int)content.Length));
+        DurableFile.Write(path, content.GetBuffer().AsMemory(0, (int)content.Length));
     }
 
     private static void WriteAddedToken(Utf8JsonWriter writer, int id, string content)

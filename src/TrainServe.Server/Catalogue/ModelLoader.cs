@@ -1,8 +1,6 @@
 using System.Text.Json;
-using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
-using TrainServe.Core.Tokenization;
 using TrainServe.Inference;
 using TrainServe.Server.Limits;
 
@@ -24,12 +22,8 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         }
         string precision = PrecisionChoice.Of(package, options.PrecisionOf(package.Name));
         package.RequireCertificate(precision);
-        var tokenizer = TextTokenizer.Load(package.Directory);
-        if (tokenizer.VocabSize > package.Config.VocabSize)
-        {
-            throw new InvalidDataException($"{directory}: its tokenizer has {tokenizer.VocabSize} tokens, but its weights know {package.Config.VocabSize}.");
-        }
-        var template = ChatTemplate.Load(package.Directory, tokenizer);
+        var tokenizer = package.LoadTokenizer();
+        var template = package.LoadChatTemplate(tokenizer);
         var defaults = ReadDefaults(package, out var sampling);
         int contextLength = options.ContextLength == 0 ? package.Config.MaxPositionEmbeddings : Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings);
         var engine = GenerationEngine.Load(package, precision, new EngineOptions
@@ -71,7 +65,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     internal static GenerationConfig ReadDefaults(ModelPackage package, out SamplingParameters sampling)
     {
         string path = Path.Combine(package.Directory, ModelPackage.GenerationConfigFile);
-        var config = GenerationConfig.Read(path);
+        var config = package.LoadGenerationConfig();
         sampling = new SamplingParameters { Temperature = config.DoSample ? config.Temperature ?? 1 : 0, TopK = config.TopK ?? 0, TopP = config.TopP ?? 1 };
         try
         {

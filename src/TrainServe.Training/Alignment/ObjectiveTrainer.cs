@@ -249,7 +249,7 @@ public sealed class ObjectiveTrainer
         _objective.Restore(checkpoint, saved.Objective);
         _savedStep = _state.Step;
         _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
-        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"Training goes on from step {_state.Step} of {_objective.TotalSteps}."));
+        _setup.Display.Note(_state.Standing(_objective.TotalSteps, _setup.Measuring.Patience));
         return true;
     }
 

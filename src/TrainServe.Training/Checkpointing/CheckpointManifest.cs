@@ -9,7 +9,7 @@ namespace TrainServe.Training.Checkpointing;
 /// <param name="TokenizerSha256">Of tokenizer.json.</param>
 /// <param name="Data">Hash of each source's content, by its name.</param>
 /// <param name="ParentSha256">Hash of the weights that training began from; null for a new model.</param>
-public sealed record RunIdentity(string Stage, IReadOnlyDictionary<string, string> Recipe, string TokenizerSha256, IReadOnlyDictionary<string, string> Data, string? ParentSha256)
+public sealed record RunIdentity(string Stage, IReadOnlyDictionary<string, string> Recipe, string TokenizerSha256, IReadOnlyDictionary<string, string> Data, string? ParentSha256 = null)
 {
     /// <summary>The first thing that differs, as the end of a sentence; null when nothing does.</summary>
     public string? Difference(RunIdentity now) =>

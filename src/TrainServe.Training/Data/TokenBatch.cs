@@ -1,3 +1,5 @@
+using TrainServe.Model;
+
 namespace TrainServe.Training.Data;
 
 // B rows, T columns.
@@ -11,8 +13,8 @@ namespace TrainServe.Training.Data;
 /// <param name="Origin">Which rows they are, for messages.</param>
 public sealed record TokenBatch(int Rows, int Columns, int[] Inputs, int[] Targets, DataCursor After, string Origin)
 {
-    /// <summary>The target where nothing is to be learned: Python's and TorchSharp's own default.</summary>
-    public const int Ignored = -100;
+    /// <summary>The target where nothing is to be learned.</summary>
+    public const int Ignored = (int)CrossEntropy.IgnoreIndex;
 
     /// <summary>For each input, which text of its row it belongs to, from 0: texts do not attend to each other. Null where a row is one text.</summary>
     public int[]? Segments { get; init; }

@@ -4,9 +4,12 @@ namespace TrainServe.Training.Loops;
 
 /// <summary>What a run will need in memory, in bytes: an estimate from the shapes, without libtorch itself (about 0.4 GB).</summary>
 /// <param name="WeightsBytes">Weights, gradients and both moments, four bytes each.</param>
-/// <param name="ActivationsBytes">What forward keeps for backward, for one micro-batch.</param>
+/// <param name="ActivationsBytes">What forward keeps for backward, for one micro-batch, with the gradients in flight.</param>
 public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
 {
+    // Peaks of real runs, of 30 thousand to 1 million weights and rows of 16 to 512 tokens, were 1.2 to 1.55 times what forward alone keeps.
+    private const double GradientsInFlight = 1.35;
+
     public long TotalBytes => WeightsBytes + ActivationsBytes;
 
     /// <param name="config">The model.</param>
@@ -21,6 +24,6 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
         long perLayer = 6 * width + 2 * heads + 4 * query + 4L * config.IntermediateSize;
         // Logits, their softmax, and its gradient.
         long head = 3L * config.VocabSize + 2 * width;
-        return new MemoryEstimate(16 * config.ParameterCount, 4 * tokens * (config.NumHiddenLayers * perLayer + head));
+        return new MemoryEstimate(16 * config.ParameterCount, (long)(GradientsInFlight * 4 * tokens * (config.NumHiddenLayers * perLayer + head)));
     }
 }

@@ -307,8 +307,7 @@ public sealed class TrainingLoop : IDisposable
         }
         _savedStep = _state.Step;
         _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
-        string situation = _state.Step >= _setup.TotalSteps ? "The run is finished: it is at" : _state.Best.ShouldStop(_setup.Measuring.Patience) ? "The run is finished: it stopped early at" : "Training goes on from";
-        _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"{situation} step {_state.Step} of {_setup.TotalSteps}."));
+        _setup.Display.Note(_state.Standing(_setup.TotalSteps, _setup.Measuring.Patience));
     }
 
     private double Seconds => _secondsBefore + _setup.Time.GetElapsedTime(_sessionStart).TotalSeconds;

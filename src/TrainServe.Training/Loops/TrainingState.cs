@@ -1,3 +1,4 @@
+using System.Globalization;
 using TrainServe.Training.Data;
 using TrainServe.Training.Optimization;
 
@@ -34,6 +35,13 @@ public sealed record TrainingState
 
     /// <summary>Time spent training, over all sessions.</summary>
     public double Seconds { get; init; }
+
+    /// <summary>Where a resumed run stands, as a sentence.</summary>
+    public string Standing(long totalSteps, int patience)
+    {
+        string situation = Step >= totalSteps ? "The run is finished: it is at" : Best.ShouldStop(patience) ? "The run is finished: it stopped early at" : "Training goes on from";
+        return string.Create(CultureInfo.InvariantCulture, $"{situation} step {Step} of {totalSteps}.");
+    }
 }
 
 /// <summary>How a loop ended.</summary>

@@ -63,18 +63,8 @@ public sealed record RunTokenizer(TextTokenizer Tokenizer, string FilesDirectory
         {
             Directory.Delete(unfinished, recursive: true);
         }
-        BytesAndMerges(section, skipBadRecords, sources, cancellationToken).Save(unfinished);
-        DurableFile.MoveDirectory(unfinished, directory);
-    }
-
-    private static BpeVocabulary BytesAndMerges(TokenizerSection section, bool skipBadRecords, IReadOnlyList<DataSourceSection> sources, CancellationToken cancellationToken)
-    {
-        if (section.VocabSize == 256 + SpecialTokens.Ours.Count)
-        {
-            // Nothing to learn: a token is a byte, as in nanoGPT's run on Shakespeare's characters.
-            return new BpeVocabulary { Tokens = [.. Enumerable.Range(0, 256).Select(value => new[] { (byte)value })], Merges = [], SpecialTokens = SpecialTokens.Ours };
-        }
         var documents = DocumentReader.Read(sources.Select(source => source.Path), skipBadRecords ? BadRecords.Lenient() : BadRecords.Strict());
-        return BpeTrainer.Train(documents, new BpeTrainerConfig { VocabSize = section.VocabSize }, cancellationToken: cancellationToken);
+        BpeTrainer.Train(documents, new BpeTrainerConfig { VocabSize = section.VocabSize }, cancellationToken: cancellationToken).Save(unfinished);
+        DurableFile.MoveDirectory(unfinished, directory);
     }
 }

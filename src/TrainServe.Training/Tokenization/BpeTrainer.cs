@@ -32,7 +32,7 @@ public static class BpeTrainer
     private static BpeVocabulary Learn(PairMerger merger, BpeTrainerConfig config, IProgress<BpeProgress>? progress, CancellationToken cancellationToken)
     {
         int ordinary = config.VocabSize - config.SpecialTokens.Count;
-        var tokens = Enumerable.Range(0, 256).Select(value => new[] { (byte)value }).ToList();
+        var tokens = BpeVocabulary.OfBytes(config.SpecialTokens).Tokens.ToList();
         var idOfToken = tokens.Select((token, id) => (Name: Name(token), id)).ToDictionary(token => token.Name, token => token.id, StringComparer.Ordinal);
         var merges = new List<(int Left, int Right)>();
         var mergedTo = new Dictionary<(int Left, int Right), int>();

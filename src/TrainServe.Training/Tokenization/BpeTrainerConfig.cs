@@ -5,7 +5,7 @@ namespace TrainServe.Training.Tokenization;
 /// <summary>How a vocabulary is learned.</summary>
 public sealed record BpeTrainerConfig
 {
-    /// <summary>Tokens in all: 256 bytes, merges, and control tokens.</summary>
+    /// <summary>Tokens in all: 256 bytes, merges, and control tokens. Without room for a merge a token is a byte, as in nanoGPT's run on Shakespeare's characters.</summary>
     public required int VocabSize { get; init; }
 
     /// <summary>A pair that occurs less often is not merged; the vocabulary then stays smaller than asked for.</summary>
@@ -20,10 +20,10 @@ public sealed record BpeTrainerConfig
     /// <exception cref="RecipeException">A setting breaks its rule.</exception>
     public BpeTrainerConfig Validated()
     {
-        int needed = 256 + SpecialTokens.Count + 1;
+        int needed = 256 + SpecialTokens.Count;
         if (VocabSize < needed)
         {
-            throw new RecipeException($"The vocabulary size is {VocabSize}, which is too small: 256 bytes, {SpecialTokens.Count} control tokens and one merge need {needed}.");
+            throw new RecipeException($"The vocabulary size is {VocabSize}, which is too small: 256 bytes and {SpecialTokens.Count} control tokens need {needed}.");
         }
         if (VocabSize > 1 << 22)
         {

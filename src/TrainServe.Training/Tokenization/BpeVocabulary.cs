@@ -6,6 +6,14 @@ namespace TrainServe.Training.Tokenization;
 /// <summary>A learned vocabulary, and how well it fits what it was learned from.</summary>
 public sealed record BpeVocabulary
 {
+    /// <summary>A token is a byte, and nothing was learned.</summary>
+    public static BpeVocabulary OfBytes(IReadOnlyList<string> specialTokens) => new()
+    {
+        Tokens = [.. Enumerable.Range(0, 256).Select(value => new[] { (byte)value })],
+        Merges = [],
+        SpecialTokens = specialTokens,
+    };
+
     /// <summary>The bytes of each ordinary token, in the order of ids: 256 bytes, then merges.</summary>
     public required IReadOnlyList<byte[]> Tokens { get; init; }
 

@@ -99,6 +99,8 @@ public sealed class ConversationReaderTests : IDisposable
         { """{"prompt":"a","prompt":"a","completion":"b"}""", "not JSON" },
         { """{"prompt":"a","completion":" "}""", "empty turn of the assistant" },
         { """{"prompt":"\ud800","completion":"b"}""", "surrogate" },
+        { """{"prompt":"a","completion":"b","\ud800":1}""", "the line is not JSON: a string has half of a surrogate pair" },
+        { """{"prompt":"a","completion":"b","more":{"\ud800":1}}""", "the line is not JSON: a string has half of a surrogate pair" },
         { """[1]""", "must be an object" },
     };
 

@@ -1,4 +1,5 @@
 using TrainServe.Core.Packaging;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Core.Tests.Packaging;
 
@@ -124,6 +125,45 @@ public sealed class ModelPackageTests : IDisposable
         Assert.Contains("[1, 8] where config.json says [300, 8]", Assert.Throws<InvalidDataException>(() => package.OpenWeights()).Message);
         SafeTensorsWriter.Write(package.WeightsPath, [.. tensors, SafeTensor.Singles("stranger", [1], new float[1])]);
         Assert.Contains("stranger does not belong", Assert.Throws<InvalidDataException>(() => package.OpenWeights()).Message);
+    }
+
+    [Theory]
+    [InlineData("\"files\": [", "\"files\": [ null,", "$.files[0] is null, where a value is needed.")]
+    [InlineData("\"stage\": \"init\"", "\"stage\": null", "$.lineage.stage is null, where a value is needed.")]
+    [InlineData("\"data\": []", "\"data\": null", "$.lineage.data is null, where a value is needed.")]
+    [InlineData("\"path\": \"config.json\"", "\"path\": null", "$.files[0].path is null, where a value is needed.")]
+    [InlineData("\"path\": \"config.json\",", "", "$.files[0] lacks 'path'.")]
+    [InlineData("\"schema_version\": 1", "\"schema_version\": \"one\"", "$.schema_version has a value of another kind than is needed.")]
+    public void A_manifest_with_a_null_or_a_gap_is_refused_by_file_and_field(string from, string to, string expected)
+    {
+        string path = Path.Combine(Make("a"), ModelManifest.FileName), text = File.ReadAllText(path);
+        Assert.Contains(from, text);
+        File.WriteAllText(path, text.Replace(from, to));
+        string message = Assert.Throws<InvalidDataException>(() => ModelManifest.Read(path)).Message;
+        Assert.StartsWith(path, message);
+        Assert.EndsWith(expected, message);
+    }
+
+    [Fact]
+    public void A_file_that_the_manifest_does_not_list_changes_nothing()
+    {
+        var package = TinyPackages.Write(Path.Combine(_directory, "tiny"));
+        string config = Path.Combine(package.Directory, "tokenizer_config.json");
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(config))!.AsObject();
+        json.Remove("chat_template");
+        File.WriteAllText(config, json.ToJsonString());
+        var changed = ModelPackageWriter.Describe(package.Directory, config);
+        (package.Manifest! with { Files = [.. package.Manifest!.Files.Select(file => file.Path == changed.Path ? changed : file)] }).Write(package.ManifestPath);
+        File.WriteAllText(Path.Combine(package.Directory, "chat_template.jinja"), "{{ 'anything' }}");
+        File.WriteAllText(Path.Combine(package.Directory, "generation_config.json"), """{"temperature": 9}""");
+        package = ModelPackage.OpenVerified(package.Directory);
+        Assert.Equal("plain", package.LoadChatTemplate(package.LoadTokenizer()).Name);
+        Assert.Same(GenerationConfig.Default, package.LoadGenerationConfig());
+        // Without a manifest both are the model's.
+        File.Delete(package.ManifestPath);
+        package = ModelPackage.Open(package.Directory);
+        Assert.Equal(9, package.LoadGenerationConfig().Temperature);
+        Assert.Contains("chat_template", Assert.Throws<InvalidDataException>(() => package.LoadChatTemplate(package.LoadTokenizer())).Message);
     }
 
     [Fact]

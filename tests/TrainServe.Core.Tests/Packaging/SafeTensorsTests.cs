@@ -66,6 +66,9 @@ public sealed class SafeTensorsTests : IDisposable
     [InlineData("""{"a":{"dtype":"F32","shape":[1]}}""", 4, "needs dtype, shape and data_offsets")]
     [InlineData("""{"__metadata__":{"x":1}}""", 0, "not a string")]
     [InlineData("""[1]""", 0, "not a JSON object")]
+    [InlineData("""{"\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 4, "half of a surrogate pair")]
+    [InlineData("""{"a":{"dtype":"\ud800","shape":[1],"data_offsets":[0,4]}}""", 4, "half of a surrogate pair")]
+    [InlineData("""{"__metadata__":{"x":"\udc00"}}""", 0, "half of a surrogate pair")]
     [InlineData("""{""", 0, "2 to 100000000")]
     public void A_header_that_breaks_a_rule_is_refused(string header, int dataBytes, string expected)
     {

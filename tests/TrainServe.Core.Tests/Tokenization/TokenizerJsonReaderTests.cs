@@ -30,9 +30,10 @@ public class TokenizerJsonReaderTests
         { "pre_tokenizer.pretokenizers[0].invert", "true", "pre_tokenizer.pretokenizers[0].invert" },
         { "pre_tokenizer.pretokenizers[0].pattern", "{\"Regex\": \"\\\\w+\"}", "pre_tokenizer.pretokenizers[0].pattern.Regex" },
         { "pre_tokenizer.pretokenizers[0].pattern", "{\"Regex\": \"(\"}", "pre_tokenizer.pretokenizers[0].pattern.Regex" },
-        { "added_tokens", "[{\"id\": 300, \"content\": \"\", \"special\": true}]", "added_tokens[0].content is empty" },
-        { "added_tokens", "[{\"id\": 300, \"content\": \"x\", \"lstrip\": true}]", "added_tokens[0].lstrip is true" },
-        { "added_tokens", "[{\"id\": 300, \"content\": \"x\"}, {\"id\": 300, \"content\": \"y\"}]", "added_tokens[1]" },
+        { "added_tokens", "[{\"id\": 90000, \"content\": \"\", \"special\": true}]", "added_tokens[0].content is empty" },
+        { "added_tokens", "[{\"id\": 90000, \"content\": \"x\", \"lstrip\": true}]", "added_tokens[0].lstrip is true" },
+        { "added_tokens", "[{\"id\": 90000, \"content\": \"x\"}, {\"id\": 90000, \"content\": \"y\"}]", "added_tokens[1]" },
+        { "added_tokens", "[{\"id\": 97, \"content\": \"<x>\", \"special\": true}]", "added_tokens[0].id is 97, which is the id of the ordinary token a" },
     };
 
     [Theory, MemberData(nameof(Refusals))]
@@ -144,6 +145,8 @@ public class TokenizerJsonReaderTests
         Assert.EndsWith("tokenizer.json does not exist.", Assert.Throws<FileNotFoundException>(() => TextTokenizer.Load(directory.FullName)).Message);
         directory.WriteText("tokenizer.json", "{\n\"model\": }");
         Assert.Contains("tokenizer.json, line 2", Assert.Throws<InvalidDataException>(() => TextTokenizer.Load(directory.FullName)).Message);
+        directory.WriteText("tokenizer.json", "{\n\"model\": {\n\"vocab\": {\"\\ud800\": 1}}}");
+        Assert.Contains("tokenizer.json, line 3 is not the JSON that is expected: a string has half of a surrogate pair", Assert.Throws<InvalidDataException>(() => TextTokenizer.Load(directory.FullName)).Message);
         directory.WriteText("tokenizer.json", "[]");
         Assert.Contains("tokenizer.json: the content must be an object", Assert.Throws<InvalidDataException>(() => TextTokenizer.Load(directory.FullName)).Message);
     }

@@ -15,8 +15,7 @@ public sealed class ModelLoaderTests
     public void Defaults_that_no_request_could_ask_for_are_refused_when_the_model_is_loaded(string config, string message)
     {
         using var directory = new TemporaryDirectory();
-        var package = TinyPackages.Write(directory.PathOf("tiny"));
-        File.WriteAllText(Path.Combine(package.Directory, ModelPackage.GenerationConfigFile), config);
+        var package = WithDefaults(directory.PathOf("tiny"), config);
         Assert.Contains(message, Assert.Throws<InvalidDataException>(() => ModelLoader.ReadDefaults(package, out _)).Message);
     }
 
@@ -24,9 +23,17 @@ public sealed class ModelLoaderTests
     public void Defaults_are_read()
     {
         using var directory = new TemporaryDirectory();
-        var package = TinyPackages.Write(directory.PathOf("tiny"));
-        File.WriteAllText(Path.Combine(package.Directory, ModelPackage.GenerationConfigFile), """{"temperature":0.5,"top_p":0.25,"top_k":7,"eos_token_id":3}""");
+        var package = WithDefaults(directory.PathOf("tiny"), """{"temperature":0.5,"top_p":0.25,"top_k":7,"eos_token_id":3}""");
         Assert.Equal([3], ModelLoader.ReadDefaults(package, out var sampling).EosTokenId);
         Assert.Equal((0.5f, 0.25f, 7), (sampling.Temperature, sampling.TopP, sampling.TopK));
+    }
+
+    private static ModelPackage WithDefaults(string directory, string config)
+    {
+        var package = TinyPackages.Write(directory);
+        string path = Path.Combine(package.Directory, ModelPackage.GenerationConfigFile);
+        File.WriteAllText(path, config);
+        (package.Manifest! with { Files = [.. package.Manifest!.Files, ModelPackageWriter.Describe(package.Directory, path)] }).Write(package.ManifestPath);
+        return ModelPackage.OpenVerified(directory);
     }
 }

@@ -106,8 +106,10 @@ public class BpeTrainerTests
     [Fact]
     public void Sizes_that_cannot_be_are_refused()
     {
-        Assert.Contains("too small", Assert.Throws<RecipeException>(() => Train(["text"], 264)).Message);
-        Assert.Equal(265, new BpeTrainerConfig { VocabSize = 265 }.Validated().VocabSize);
+        Assert.Contains("too small", Assert.Throws<RecipeException>(() => Train(["text"], 263)).Message);
+        Assert.Equal(264, new BpeTrainerConfig { VocabSize = 264 }.Validated().VocabSize);
+        // Room for the bytes and the control tokens alone: nothing is merged.
+        Assert.Empty(Train(["text text text"], 264).Merges);
         Assert.Throws<RecipeException>(() => Train(["text"], 300, minFrequency: 0));
     }
 

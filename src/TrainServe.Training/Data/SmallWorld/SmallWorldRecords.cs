@@ -33,7 +33,7 @@ public sealed record PreferenceRecord(IReadOnlyList<MessageRecord> Prompt, IRead
 /// <param name="Answers">Every answer that counts as right.</param>
 /// <param name="Key">What the answer has to name; the most frequent key of a family is the baseline <c>majority</c>.</param>
 /// <param name="LastMention">What the story named last of the kind that is asked for: the baseline <c>last_mention</c>.</param>
-public sealed record EvaluationRecord(string Family, bool NeedsStory, int Facts, string Story, string Question, IReadOnlyList<string> Answers, string Key, string? LastMention)
+public sealed record EvaluationRecord(string Family, bool NeedsStory, int Facts, string Story, string Question, IReadOnlyList<string> Answers, string Key, string? LastMention = null)
 {
     /// <summary>What the model is asked.</summary>
     [JsonIgnore]

@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace TrainServe.Cli.Tests;
+
+/// <summary>What a trainer does when the machine, or its user, does not let it go on.</summary>
+public sealed partial class TrainingFaultTests : PretrainingRuns
+{
+    // A step of this many rows, two at a time, takes minutes.
+    private static readonly string[] EndlessStep = ["--set", "training.batch_rows=65536"];
+
+    [Fact]
+    public async Task A_second_signal_ends_a_trainer_at_once_and_what_was_saved_stays()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "This test sends SIGTERM.");
+        using var process = StartPretraining("out", EndlessStep);
+        while (!File.Exists(Files.PathOf("out", "metrics.jsonl")) && !process.HasExited)
+        {
+            await Task.Delay(10, TestContext.Current.CancellationToken);
+        }
+        // Between this file and the first step are milliseconds.
+        await Task.Delay(1500, TestContext.Current.CancellationToken);
+        Signal(process, "TERM");
+        Assert.StartsWith("Stopping after this step", await process.StandardError.ReadLineAsync(TestContext.Current.CancellationToken));
+        await Task.Delay(300, TestContext.Current.CancellationToken);
+        Assert.False(process.HasExited, "The first signal waits for the step.");
+        var clock = Stopwatch.StartNew();
+        Signal(process, "TERM");
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(130, process.ExitCode);
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        Assert.Equal((0, 0), (LastStep("out"), LastCheckpoint("out")));
+    }
+
+    [Fact]
+    public async Task A_full_disk_keeps_the_last_checkpoint_says_what_to_do_and_the_run_goes_on_when_there_is_room()
+    {
+        using var disk = SmallDisk.Mount(Files.PathOf("disk"), mebibytes: 6);
+        string output = Path.Combine(disk.Directory, "out");
+        string[] endless = ["--set", "training.steps=100000", "--set", "validation.every_steps=100000"];
+        ConsoleResult failed;
+        using (var process = StartPretraining(output, endless))
+        {
+            var read = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+            await WaitForStepAsync(output, 5, process);
+            // Room for lines of metrics, and none for a checkpoint. Again and again, because the trainer removes old ones.
+            while (!process.HasExited)
+            {
+                disk.Fill(leaveBytes: 96 * 1024);
+                await Task.Delay(1, TestContext.Current.CancellationToken);
+            }
+            failed = new ConsoleResult(process.ExitCode, await read.Item1, await read.Item2);
+        }
+        Assert.Equal(1, failed.ExitCode);
+        int saved = LastCheckpoint(output);
+        Assert.InRange(saved, 1, 99_999);
+        Assert.Matches(string.Create(CultureInfo.InvariantCulture,
+            $"^error: The checkpoint of step {saved + 1} could not be written: .*No space left on device.*; the last one is .*step-{saved:D8}. Make room or mend the disk, then go on with --resume.\n$"), failed.Error);
+        disk.MakeRoom();
+        using var again = StartPretraining(output, ["--resume", .. endless]);
+        string lines = "";
+        while (await again.StandardOutput.ReadLineAsync(TestContext.Current.CancellationToken) is { } line && !lines.Contains("Training goes on", StringComparison.Ordinal))
+        {
+            lines += line;
+        }
+        Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"Training goes on from step {saved} of"), lines);
+        again.Kill();
+        await again.WaitForExitAsync(TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
+    public async Task A_step_that_does_not_fit_into_memory_is_one_sentence_that_says_what_to_lower()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "This test limits a process's memory with ulimit -v.");
+        // The plan estimates 6 GB and so allows it; half of the address space is the garbage collector's, and libtorch takes its part.
+        var result = await ConsoleHost.RunLimitedAsync(8L << 30, Arguments("out", ["--set", "training.batch_rows=30000", "--set", "training.micro_batch_rows=null"]));
+        Assert.Equal(1, result.ExitCode);
+        Assert.Equal("error: There is not enough memory for step 1 with 30000 rows of 16 tokens at once; lower training.micro_batch_rows in a new run. The checkpoints are as they were.\n", result.Error);
+    }
+
+    [Theory]
+    [InlineData(1200, 16, 0.1)] // short rows: logits and blocks
+    [InlineData(16, 256, 0.0)] // long rows: attention
+    public async Task The_memory_that_a_dry_run_foretells_is_within_a_factor_of_1_6_of_what_the_run_takes(int rows, int columns, double dropout)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
+        string[] shape = ["--set", string.Create(CultureInfo.InvariantCulture, $"data.sequence_length={columns}"), "--set", string.Create(CultureInfo.InvariantCulture, $"training.dropout={dropout}"),
+            "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=1"];
+        string[] large = [.. shape, "--set", string.Create(CultureInfo.InvariantCulture, $"training.batch_rows={rows}")], small = [.. shape, "--set", "training.batch_rows=1"];
+        // What the runtime and libtorch take by themselves is the same in both.
+        double measured = await PeakMebibytesAsync("large", large) - await PeakMebibytesAsync("small", small);
+        double foretold = ForetoldMebibytes(await PretrainAsync("dry", [.. large, "--dry-run"])) - ForetoldMebibytes(await PretrainAsync("dry", [.. small, "--dry-run"]));
+        Assert.True(measured > 100, $"{measured} MiB are too few to compare.");
+        Assert.InRange(foretold / measured, 1 / 1.6, 1.6);
+    }
+
+    private async Task<double> PeakMebibytesAsync(string output, string[] settings)
+    {
+        using var process = StartPretraining(output, settings);
+        var read = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        double peak = 0;
+        while (!process.HasExited)
+        {
+            peak = Math.Max(peak, PeakMebibytes(process.Id));
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.True(process.ExitCode == 0, $"{await read.Item1}{await read.Item2}");
+        return peak;
+    }
+
+    // VmHWM is the most memory that a process ever had at once.
+    private static double PeakMebibytes(int process)
+    {
+        try
+        {
+            string? line = File.ReadLines(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/status")).FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal));
+            return line is null ? 0 : double.Parse(Digits().Match(line).Value, CultureInfo.InvariantCulture) / 1024;
+        }
+        catch (IOException)
+        {
+            // It has just ended.
+            return 0;
+        }
+    }
+
+    private static double ForetoldMebibytes(ConsoleResult dryRun)
+    {
+        Assert.True(dryRun.ExitCode == 0, dryRun.Error);
+        return double.Parse(Foretold().Match(dryRun.Output).Groups[1].Value, NumberStyles.AllowThousands, CultureInfo.InvariantCulture);
+    }
+
+    [GeneratedRegex(@"\d+")]
+    private static partial Regex Digits();
+
+    [GeneratedRegex(@"memory: about ([\d,]+) MiB")]
+    private static partial Regex Foretold();
+}
