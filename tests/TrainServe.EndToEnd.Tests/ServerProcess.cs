@@ -68,6 +68,13 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         Assert.Equal(0, Kill(_process.Id, sigterm));
     }
 
+    /// <summary>Ends it without warning.</summary>
+    public Task KillAsync()
+    {
+        _process.Kill();
+        return _process.WaitForExitAsync();
+    }
+
     public async Task<int> WaitForExitAsync()
     {
         await _process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(60));
