@@ -1,0 +1,154 @@
+using System.Text.Json;
+using TrainServe.Inference.Constraints;
+using static TrainServe.Inference.Tests.Constraints.GrammarTexts;
+
+namespace TrainServe.Inference.Tests.Constraints;
+
+public sealed class JsonSchemaGrammarTests
+{
+    private const string Person = """
+        {"type":"object","properties":{"name":{"type":"string","maxLength":5},"age":{"type":"integer","minimum":0,"maximum":130},"tags":{"type":"array","items":{"enum":["a","é\"b"]},"maxItems":2},
+         "mother":{"anyOf":[{"type":"null"},{"$ref":"#"}]}},"required":["name","mother"],"additionalProperties":false}
+        """;
+
+    [Theory]
+    [InlineData(Person, "{\"name\":\"Ann\",\"mother\":null}", true)]
+    [InlineData(Person, "{\"name\": \"Ann\", \"age\": 130, \"tags\": [\"a\", \"é\\\"b\"], \"mother\": {\"name\":\"\\u00e9\\n\",\"mother\":null}}", true)]
+    [InlineData(Person, "{\"mother\":null,\"name\":\"Ann\"}", false)]
+    [InlineData(Person, "{\"name\":\"Ann\"}", false)]
+    [InlineData(Person, "{\"name\":\"Annika\",\"mother\":null}", false)]
+    [InlineData(Person, "{\"name\":\"Ann\",\"age\":131,\"mother\":null}", false)]
+    [InlineData(Person, "{\"name\":\"Ann\",\"age\":-1,\"mother\":null}", false)]
+    [InlineData(Person, "{\"name\":\"Ann\",\"tags\":[\"a\",\"a\",\"a\"],\"mother\":null}", false)]
+    [InlineData(Person, "{\"name\":\"Ann\",\"mother\":null,\"x\":1}", false)]
+    [InlineData("true", "[1,{\"a\":null}]", true)]
+    [InlineData("{}", "-0.5e-10", true)]
+    [InlineData("{}", "01", false)]
+    [InlineData("{}", "\"\\ud800\"", false)]
+    [InlineData("{\"type\":\"object\"}", "{\"a\":{\"b\":[]}}", true)]
+    [InlineData("{\"type\":\"object\"}", "[]", false)]
+    [InlineData("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"boolean\"}}", "{\"a\":true}", true)]
+    [InlineData("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"boolean\"}}", "{\"a\":1}", false)]
+    [InlineData("{\"type\":[\"string\",\"null\"]}", "null", true)]
+    [InlineData("{\"type\":[\"string\",\"null\"]}", "1", false)]
+    [InlineData("{\"const\":{\"a\":[1]}}", "{\"a\":[1]}", true)]
+    [InlineData("{\"type\":\"string\",\"pattern\":\"^a+$\"}", "\"aaa\"", true)]
+    [InlineData("{\"type\":\"string\",\"pattern\":\"a\"}", "\"xay\"", true)]
+    [InlineData("{\"type\":\"string\",\"pattern\":\"^a+$\"}", "\"aab\"", false)]
+    [InlineData("{\"type\":\"string\",\"format\":\"date\"}", "\"2024-02-28\"", true)]
+    [InlineData("{\"type\":\"string\",\"format\":\"date\"}", "\"2024-13-01\"", false)]
+    [InlineData("{\"type\":\"array\",\"items\":{\"type\":\"null\"},\"minItems\":2,\"maxItems\":3}", "[null, null]", true)]
+    [InlineData("{\"type\":\"array\",\"items\":{\"type\":\"null\"},\"minItems\":2,\"maxItems\":3}", "[null]", false)]
+    [InlineData("{\"type\":\"array\",\"maxItems\":0}", "[]", true)]
+    [InlineData("{\"type\":\"number\",\"minimum\":0}", "-1", false)]
+    [InlineData("{\"type\":\"integer\"}", "1.5", false)]
+    public void A_schema_takes_what_is_valid_in_its_order_and_nothing_else(string schema, string text, bool valid) =>
+        Assert.Equal(valid, Accepts(JsonSchemaGrammar.Make(Json(schema)), text));
+
+    [Fact]
+    public void What_a_model_without_preferences_makes_is_always_valid()
+    {
+        var grammar = JsonSchemaGrammar.Make(Json(Person));
+        for (ulong seed = 0; seed < 100; seed++)
+        {
+            var (text, complete, _) = Draw(grammar, seed, maxNewTokens: 300);
+            Assert.True(complete, text);
+            AssertPerson(JsonDocument.Parse(text).RootElement);
+        }
+    }
+
+    [Theory]
+    [InlineData("{}")]
+    [InlineData("{\"type\":\"object\"}")]
+    [InlineData(Person)]
+    [InlineData("{\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"string\",\"minLength\":3}}}")]
+    public void With_few_tokens_left_the_text_is_brought_to_its_end(string schema)
+    {
+        var grammar = JsonSchemaGrammar.Make(Json(schema));
+        for (ulong seed = 0; seed < 60; seed++)
+        {
+            int most = 28 + (int)(seed % 20);
+            var (text, complete, tokens) = Draw(grammar, seed, most);
+            Assert.True(complete, text);
+            Assert.InRange(tokens, 1, most);
+            JsonDocument.Parse(text).Dispose();
+        }
+    }
+
+    [Fact]
+    public void Any_value_is_well_formed_JSON_whatever_is_drawn()
+    {
+        for (ulong seed = 0; seed < 200; seed++)
+        {
+            var (text, complete, _) = Draw(JsonGrammar.Value, seed, maxNewTokens: 200);
+            Assert.True(complete, text);
+            using var value = JsonDocument.Parse(text, new JsonDocumentOptions { MaxDepth = 500 });
+        }
+    }
+
+    [Theory]
+    [InlineData("5", "$", "a schema must be an object or true")]
+    [InlineData("{\"type\":\"king\"}", "$", "'king' is not a type")]
+    [InlineData("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\",\"format\":\"color\"}}}", "$.properties.a", "the format 'color' is not supported")]
+    [InlineData("{\"type\":\"object\",\"properties\":{\"a\":{}},\"required\":[\"b\"]}", "$", "'required' names 'b'")]
+    [InlineData("{\"type\":\"array\",\"uniqueItems\":true}", "$", "'uniqueItems' is not supported")]
+    [InlineData("{\"type\":\"array\",\"minItems\":3,\"maxItems\":2}", "$", "'minItems' is above 'maxItems'")]
+    [InlineData("{\"type\":\"integer\",\"minimum\":3,\"maximum\":2}", "$", "the minimum is above the maximum")]
+    [InlineData("{\"$ref\":\"http://example.org/x\"}", "$", "must begin with '#/'")]
+    [InlineData("{\"$ref\":\"#/$defs/x\"}", "$", "is not in this schema")]
+    [InlineData("{\"type\":\"string\",\"pattern\":\"(?=a)\"}", "$", "the pattern cannot be used")]
+    [InlineData("{\"enum\":[]}", "$", "'enum' must be an array")]
+    [InlineData("{\"not\":{}}", "$", "'not' is not supported")]
+    public void What_a_grammar_cannot_hold_to_is_refused(string schema, string path, string fault)
+    {
+        var error = Assert.Throws<JsonSchemaException>(() => JsonSchemaGrammar.Make(Json(schema)));
+        Assert.Equal(path, error.Path);
+        Assert.Contains(fault, error.Message);
+    }
+
+    [Fact]
+    public void A_schema_that_is_too_large_or_too_deep_is_refused()
+    {
+        Assert.Throws<GrammarTooLargeException>(() => new CompiledGrammar(JsonSchemaGrammar.Make(Json("""{"type":"string","maxLength":10000}"""))));
+        string deep = string.Concat(Enumerable.Repeat("{\"items\":", 40)) + "{}" + new string('}', 40);
+        Assert.Throws<JsonSchemaException>(() => JsonSchemaGrammar.Make(Json(deep)));
+        // A schema that is nothing but itself has no text.
+        Assert.ThrowsAny<Exception>(() => Draw(JsonSchemaGrammar.Make(Json("""{"$ref":"#"}""")), 1, 10));
+    }
+
+    [Theory]
+    [InlineData(-250L, 1030L)]
+    [InlineData(0L, 0L)]
+    [InlineData(17L, 18L)]
+    [InlineData(-19L, -7L)]
+    [InlineData(99L, 1001L)]
+    public void Ranges_of_whole_numbers_are_exact(long least, long most)
+    {
+        var grammar = IntegerRange.Make(least, most);
+        for (long value = least - 120; value <= most + 120; value++)
+        {
+            Assert.Equal(value >= least && value <= most, Accepts(grammar, value.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+        }
+    }
+
+    private static void AssertPerson(JsonElement person)
+    {
+        string[] names = [.. person.EnumerateObject().Select(property => property.Name)];
+        Assert.Equal(names.Distinct(), names);
+        Assert.All(names, name => Assert.Contains(name, new[] { "name", "age", "tags", "mother" }));
+        Assert.InRange(person.GetProperty("name").GetString()!.EnumerateRunes().Count(), 0, 5);
+        if (person.TryGetProperty("age", out var age))
+        {
+            Assert.InRange(age.GetInt32(), 0, 130);
+        }
+        if (person.TryGetProperty("tags", out var tags))
+        {
+            Assert.InRange(tags.GetArrayLength(), 0, 2);
+            Assert.All(tags.EnumerateArray(), tag => Assert.Contains(tag.GetString(), new[] { "a", "é\"b" }));
+        }
+        if (person.GetProperty("mother") is { ValueKind: not JsonValueKind.Null } mother)
+        {
+            AssertPerson(mother);
+        }
+    }
+}
