@@ -10,6 +10,7 @@ using TrainServe.Server.Http;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Limits;
 using TrainServe.Server.Security;
+using TrainServe.Server.Telemetry;
 
 namespace TrainServe.Server;
 
@@ -62,6 +63,8 @@ internal static class ServerHost
         services.AddSingleton<ModelCatalogue>();
         services.AddSingleton<ModelLoader>();
         services.AddSingleton<LoadModel>(provider => provider.GetRequiredService<ModelLoader>().LoadAsync);
+        services.AddSingleton<ModelLoads>();
+        services.AddSingleton<AdminEndpoints>();
         services.AddHostedService<CatalogueService>();
         services.AddSingleton<DrainState>();
         services.AddHostedService(provider => provider.GetRequiredService<DrainState>());
@@ -71,6 +74,7 @@ internal static class ServerHost
             ? new RedisLimitStore(options.Redis, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<RedisLimitStore>>())
             : new MemoryLimitStore(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<RateLimits>();
+        TelemetryExport.Add(services, options);
         services.AddSingleton<AnswerServices>();
         services.AddSingleton<ChatCompletionsEndpoints>();
         services.AddSingleton<CompletionsEndpoints>();
@@ -98,7 +102,9 @@ internal static class ServerHost
         MessagesEndpoints.Map(app);
         TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
+        AdminEndpoints.Map(app);
         HealthEndpoints.Map(app);
+        MetricsEndpoints.Map(app);
         app.MapOpenApi("/openapi/v1.json");
         app.MapScalarApiReference("/scalar");
         ParameterPage.Map(app);

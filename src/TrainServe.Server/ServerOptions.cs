@@ -41,6 +41,12 @@ internal sealed record ServerOptions
     /// <summary>Names by which clients may address this server (the Host header, without port); <c>*</c> for any.</summary>
     public IReadOnlyList<string> AllowedHosts { get; init; } = ["localhost", "127.0.0.1", "[::1]"];
 
+    /// <summary>Other names for models, as <c>gpt-4o=stories</c>.</summary>
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    /// <summary>Whether directories that are new or have a new manifest are loaded while the server runs.</summary>
+    public bool WatchModels { get; init; }
+
     /// <summary>Web pages of these origins may call this server (CORS); <c>*</c> for any.</summary>
     public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
@@ -49,6 +55,12 @@ internal sealed record ServerOptions
 
     /// <summary>Where the limits of keys are counted for several servers together, as <c>localhost:6379</c>; in this process when empty.</summary>
     public string Redis { get; init; } = "";
+
+    /// <summary>A collector of OpenTelemetry that traces and metrics are sent to, as <c>http://localhost:4318</c>; nothing is sent when empty.</summary>
+    public string OtlpEndpoint { get; init; } = "";
+
+    /// <summary>Whether the log shows what was asked. It is no one's business by default.</summary>
+    public bool LogPrompts { get; init; }
 
     /// <summary>How long a stream is silent before it sends a comment.</summary>
     public TimeSpan PingInterval { get; init; } = TimeSpan.FromSeconds(15);
@@ -84,14 +96,22 @@ internal sealed record ServerOptions
             MaxBodyBytes = settings.Whole(nameof(MaxBodyBytes), defaults.MaxBodyBytes, 1024, 1 << 30),
             MaxMessages = settings.Whole(nameof(MaxMessages), defaults.MaxMessages, 1, 1 << 20),
             AllowedHosts = settings.Texts(nameof(AllowedHosts), defaults.AllowedHosts),
+            Aliases = settings.Pairs(nameof(Aliases)),
+            WatchModels = settings.Flag(nameof(WatchModels), defaults.WatchModels),
             CorsOrigins = settings.Texts(nameof(CorsOrigins), defaults.CorsOrigins),
             Keys = settings.Each(nameof(Keys), ApiKey.Read),
             Redis = settings.Text(nameof(Redis), defaults.Redis),
+            OtlpEndpoint = settings.Text(nameof(OtlpEndpoint), defaults.OtlpEndpoint),
+            LogPrompts = settings.Flag(nameof(LogPrompts), defaults.LogPrompts),
             PingInterval = settings.Seconds("PingSeconds", defaults.PingInterval, 0.1, 3600),
             DrainDelay = settings.Seconds("DrainDelaySeconds", defaults.DrainDelay, 0, 3600),
             DrainTimeout = settings.Seconds("DrainSeconds", defaults.DrainTimeout, 0, 86400),
             StallTimeout = settings.Seconds("StallSeconds", defaults.StallTimeout, 1, 86400),
         };
+        if (options.OtlpEndpoint.Length > 0 && !(Uri.TryCreate(options.OtlpEndpoint, UriKind.Absolute, out var otlp) && otlp.Scheme is "http" or "https"))
+        {
+            settings.Wrong(nameof(OtlpEndpoint), "it must be an http or https URL");
+        }
         foreach (var twice in options.Keys.GroupBy(key => key.Name, StringComparer.Ordinal).Where(group => group.Count() > 1))
         {
             settings.Wrong(nameof(Keys), $"the name '{twice.Key}' is there more than once", show: false);
@@ -104,7 +124,7 @@ internal sealed record ServerOptions
     public static IDictionary<string, string> Switches { get; } = new[]
     {
         nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
-        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(CorsOrigins), nameof(Redis),
+        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(OtlpEndpoint), nameof(LogPrompts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);
 }

@@ -41,6 +41,20 @@ internal sealed class SettingReader(IConfigurationSection section)
         return items;
     }
 
+    public bool Flag(string name, bool fallback)
+    {
+        if (Value(name) is not { } text)
+        {
+            return fallback;
+        }
+        if (bool.TryParse(text, out bool value))
+        {
+            return value;
+        }
+        Wrong(name, "it must be true or false");
+        return fallback;
+    }
+
     public int? WholeOrNull(string name, int least, int most) => Value(name) is null ? null : Whole(name, least, least, most);
 
     public int Whole(string name, int fallback, int least, int most)
@@ -82,13 +96,13 @@ internal sealed class SettingReader(IConfigurationSection section)
         return values.Length > 0 ? values : fallback;
     }
 
-    /// <summary>Texts of the form NAME=VALUE, where only some values are allowed.</summary>
+    /// <summary>Texts of the form NAME=VALUE; without <paramref name="values"/> any value is allowed.</summary>
     public IReadOnlyList<string> Pairs(string name, params string[] values)
     {
         var pairs = Texts(name, []);
-        foreach (string pair in pairs.Where(pair => pair.Split('=') is not [{ Length: > 0 }, var value] || !values.Contains(value, StringComparer.Ordinal)))
+        foreach (string pair in pairs.Where(pair => pair.Split('=') is not [{ Length: > 0 }, { Length: > 0 } value] || (values.Length > 0 && !values.Contains(value, StringComparer.Ordinal))))
         {
-            _errors.Add($"{section.Key}:{name} holds '{pair}'; it must be NAME=VALUE, the value one of {string.Join(", ", values)}.");
+            _errors.Add($"{section.Path}:{name} holds '{pair}'; it must be NAME=VALUE{(values.Length > 0 ? $", the value one of {string.Join(", ", values)}" : "")}.");
         }
         return pairs;
     }

@@ -16,7 +16,7 @@ public sealed class ServerOptionsTests
                 "TrainServe:DrainSeconds is '-1'; it must be a number of seconds from 0 to 86400.",
             ],
             error.Message.Split(Environment.NewLine)[..3]);
-        Assert.StartsWith("TrainServe:Slotz is not a setting; there are AllowedHosts, ", error.Message.Split(Environment.NewLine)[3]);
+        Assert.StartsWith("TrainServe:Slotz is not a setting; there are Aliases, AllowedHosts, ", error.Message.Split(Environment.NewLine)[3]);
     }
 
     [Fact]
@@ -73,7 +73,7 @@ public sealed class ServerOptionsTests
     public void A_misspelt_option_is_refused()
     {
         var error = Assert.Throws<InvalidDataException>(() => CommandLine.Check(["--model", "x", "--urls", "http://127.0.0.1:0", "--Logging:LogLevel:Default=Debug"]));
-        Assert.StartsWith("--model is not an option; there are --urls, --allowed-hosts, ", error.Message);
+        Assert.StartsWith("--model is not an option; there are --urls, --aliases, --allowed-hosts, ", error.Message);
     }
 
     private static ServerOptions Read(params (string Name, string Value)[] settings) => ServerOptions.Read(new ConfigurationBuilder()

@@ -90,7 +90,7 @@ internal sealed class TestServer : IAsyncDisposable
         _directory.Dispose();
     }
 
-    public static ServedModel MakeModel(string directory, ScriptedEngine engine)
+    public static ServedModel MakeModel(string directory, ScriptedEngine engine, char version = 'a')
     {
         var tokenizer = TextTokenizer.Load(directory);
         var template = ChatTemplate.Load(directory, tokenizer);
@@ -105,7 +105,7 @@ internal sealed class TestServer : IAsyncDisposable
             ContextLength = 64,
             Rate = new AnswerRate(TimeProvider.System),
             StopTokenIds = template.StopTokenIds,
-            LineageId = new string('a', 64),
+            LineageId = new string(version, 64),
         };
     }
 

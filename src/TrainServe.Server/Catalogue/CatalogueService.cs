@@ -2,10 +2,13 @@ using TrainServe.Core.Packaging;
 
 namespace TrainServe.Server.Catalogue;
 
-/// <summary>Fills the catalogue while the server already listens: live at once, ready when this is done. Then loads anew what faults.</summary>
-internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadModel load, ServerOptions options, TimeProvider time, ILogger<CatalogueService> log) : BackgroundService
+/// <summary>Fills the catalogue while the server already listens: live at once, ready when this is done. Then loads anew what faults, and what changed where that is watched.</summary>
+internal sealed partial class CatalogueService(ModelCatalogue catalogue, ModelLoads loads, ServerOptions options, TimeProvider time, ILogger<CatalogueService> log) : BackgroundService
 {
     private static readonly TimeSpan Watch = TimeSpan.FromSeconds(1);
+
+    // Of directories whose manifest changed: what was seen last, so that each version is tried once.
+    private readonly Dictionary<string, DateTime> _seen = new(StringComparer.Ordinal);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -13,7 +16,15 @@ internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadMod
         {
             await Task.Yield();
             await FillAsync(stoppingToken);
-            await ReviveAsync(stoppingToken);
+            using var timer = new PeriodicTimer(Watch, time);
+            while (await timer.WaitForNextTickAsync(stoppingToken))
+            {
+                await ReviveAsync(stoppingToken);
+                if (options.WatchModels)
+                {
+                    await RenewAsync(stoppingToken);
+                }
+            }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -23,9 +34,10 @@ internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadMod
 
     private async Task FillAsync(CancellationToken cancellationToken)
     {
-        foreach (string directory in Directories())
+        foreach (string directory in loads.Directories())
         {
-            await LoadAsync(directory, cancellationToken);
+            _seen[directory] = ManifestTime(directory);
+            await TryLoadAsync(directory, cancellationToken);
         }
         catalogue.MarkLoaded();
         if (catalogue.IsEmpty)
@@ -41,41 +53,34 @@ internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadMod
     /// <summary>An engine that failed answers nothing more; a new one takes its place.</summary>
     private async Task ReviveAsync(CancellationToken cancellationToken)
     {
-        using var timer = new PeriodicTimer(Watch, time);
-        while (await timer.WaitForNextTickAsync(cancellationToken))
+        foreach (var model in catalogue.Models.Where(model => !model.Engine.Status.IsHealthy).ToArray())
         {
-            foreach (var model in catalogue.Models.Where(model => !model.Engine.Status.IsHealthy).ToArray())
+            LogFaulted(model.Id, model.Engine.Status.Fault!);
+            await TryLoadAsync(model.Package.Directory, cancellationToken);
+        }
+    }
+
+    /// <summary>Directories that are new or have another manifest than when they were last looked at.</summary>
+    private async Task RenewAsync(CancellationToken cancellationToken)
+    {
+        foreach (string directory in loads.Directories())
+        {
+            var written = ManifestTime(directory);
+            if (!_seen.TryGetValue(directory, out var seen) || seen != written)
             {
-                LogFaulted(model.Id, model.Engine.Status.Fault!);
-                if (await LoadAsync(model.Package.Directory, cancellationToken))
-                {
-                    await model.DisposeAsync();
-                }
+                _seen[directory] = written;
+                await TryLoadAsync(directory, cancellationToken);
             }
         }
     }
 
-    // Only what has a manifest counts: recipes and half-made runs may lie beside the models.
-    private IEnumerable<string> Directories()
-    {
-        string root = Path.GetFullPath(options.Models);
-        if (!Directory.Exists(root))
-        {
-            return [];
-        }
-        return HasManifest(root) ? [root] : Directory.EnumerateDirectories(root).Where(HasManifest).Order(StringComparer.Ordinal);
-    }
+    private static DateTime ManifestTime(string directory) => File.GetLastWriteTimeUtc(Path.Combine(directory, ModelManifest.FileName));
 
-    private static bool HasManifest(string directory) => File.Exists(Path.Combine(directory, ModelManifest.FileName));
-
-    private async Task<bool> LoadAsync(string directory, CancellationToken cancellationToken)
+    private async Task TryLoadAsync(string directory, CancellationToken cancellationToken)
     {
         try
         {
-            var model = await load(directory, cancellationToken);
-            catalogue.Add(model);
-            LogServed(model.Id, model.Precision, model.Package.Config.ParameterCount, model.ContextLength, model.Fingerprint);
-            return true;
+            await loads.LoadAsync(directory, cancellationToken);
         }
         catch (Exception exception) when (exception is InvalidDataException or IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -85,11 +90,7 @@ internal sealed partial class CatalogueService(ModelCatalogue catalogue, LoadMod
         {
             LogBroken(exception, Path.GetFileName(directory));
         }
-        return false;
     }
-
-    [LoggerMessage(Level = LogLevel.Information, Message = "Serving {Model} at {Precision}: {Parameters} parameters, context of {ContextLength} tokens, version {Fingerprint}.")]
-    private partial void LogServed(string model, string precision, long parameters, int contextLength, string fingerprint);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Not serving {Model}: {Reason}")]
     private partial void LogRefused(string model, string reason);

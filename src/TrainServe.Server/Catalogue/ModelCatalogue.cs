@@ -3,9 +3,10 @@ using System.Collections.Immutable;
 namespace TrainServe.Server.Catalogue;
 
 /// <summary>The models that are served, by name.</summary>
-internal sealed class ModelCatalogue : IAsyncDisposable
+internal sealed class ModelCatalogue(ServerOptions options) : IAsyncDisposable
 {
     private ImmutableSortedDictionary<string, ServedModel> _models = ImmutableSortedDictionary.Create<string, ServedModel>(StringComparer.Ordinal);
+    private ImmutableSortedDictionary<string, string> _aliases = options.Aliases.Select(pair => pair.Split('=')).ToImmutableSortedDictionary(pair => pair[0], pair => pair[1], StringComparer.Ordinal);
     private volatile bool _loaded;
 
     /// <summary>In the order of their names.</summary>
@@ -16,7 +17,35 @@ internal sealed class ModelCatalogue : IAsyncDisposable
 
     public bool IsEmpty => _models.IsEmpty;
 
-    public void Add(ServedModel model) => _models = _models.SetItem(model.Id, model);
+    /// <summary>Other names of models, by name.</summary>
+    public IReadOnlyDictionary<string, string> Aliases => _aliases;
+
+    /// <summary>Serves a model from now on; gives the version that it takes the place of, if any.</summary>
+    public ServedModel? Add(ServedModel model)
+    {
+        ServedModel? old = null;
+        ImmutableInterlocked.Update(ref _models, models =>
+        {
+            old = models.GetValueOrDefault(model.Id);
+            return models.SetItem(model.Id, model);
+        });
+        return old;
+    }
+
+    /// <summary>Serves a model no longer; null where it is none.</summary>
+    public ServedModel? Remove(string id)
+    {
+        ServedModel? old = null;
+        ImmutableInterlocked.Update(ref _models, models =>
+        {
+            old = models.GetValueOrDefault(id);
+            return models.Remove(id);
+        });
+        return old;
+    }
+
+    /// <summary>Gives a model another name, which may have been that of another; null takes the name away.</summary>
+    public void SetAlias(string alias, string? id) => ImmutableInterlocked.Update(ref _aliases, aliases => id is null ? aliases.Remove(alias) : aliases.SetItem(alias, id));
 
     public void MarkLoaded() => _loaded = true;
 
@@ -24,7 +53,7 @@ internal sealed class ModelCatalogue : IAsyncDisposable
     /// <exception cref="ServerUnavailableException">It may be among those that are still being loaded.</exception>
     public ServedModel Find(string? id)
     {
-        if (id is not null && _models.TryGetValue(id, out var model))
+        if (id is not null && (_models.TryGetValue(id, out var model) || (_aliases.TryGetValue(id, out string? target) && _models.TryGetValue(target, out model))))
         {
             return model;
         }
@@ -36,6 +65,20 @@ internal sealed class ModelCatalogue : IAsyncDisposable
             ? "You must provide a model parameter."
             : $"The model '{Requests.JsonRequestReader.Shown(id)}' does not exist or is not served here.";
         throw new InvalidRequestException(message, "model", "model_not_found", StatusCodes.Status404NotFound);
+    }
+
+    /// <inheritdoc cref="Find"/>
+    /// <summary>The model of a name, held in the version that it has now.</summary>
+    public ModelLease Lease(string? id)
+    {
+        while (true)
+        {
+            // Between finding and holding it may have made way for a newer version, which is then found.
+            if (Find(id).TryLease() is { } lease)
+            {
+                return lease;
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -10,6 +10,11 @@ namespace TrainServe.Server.Catalogue;
 /// <summary>A model that is loaded: what it is, how text becomes its tokens, and the engine that runs it.</summary>
 internal sealed class ServedModel : IAsyncDisposable
 {
+    // The highest bit says that no further lease is given.
+    private const int Retired = int.MinValue;
+    private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _inFlight;
+
     public required ModelPackage Package { get; init; }
     public required string Precision { get; init; }
     public required TextTokenizer Tokenizer { get; init; }
@@ -54,5 +59,54 @@ internal sealed class ServedModel : IAsyncDisposable
         }
     }
 
+    /// <summary>Answers that are being made.</summary>
+    public int InFlight => Volatile.Read(ref _inFlight) & ~Retired;
+
+    /// <summary>Keeps this version loaded until the lease is given back; null when it is already on its way out.</summary>
+    public ModelLease? TryLease()
+    {
+        while (true)
+        {
+            int seen = Volatile.Read(ref _inFlight);
+            if ((seen & Retired) != 0)
+            {
+                return null;
+            }
+            if (Interlocked.CompareExchange(ref _inFlight, seen + 1, seen) == seen)
+            {
+                return new ModelLease(this, GiveBack);
+            }
+        }
+    }
+
+    /// <summary>Takes no more leases, and unloads the model when the last one has come back.</summary>
+    public async Task RetireAsync()
+    {
+        if ((Interlocked.Or(ref _inFlight, Retired) & ~Retired) == 0)
+        {
+            _idle.TrySetResult();
+        }
+        await _idle.Task;
+        await DisposeAsync();
+    }
+
     public ValueTask DisposeAsync() => Engine.DisposeAsync();
+
+    private void GiveBack()
+    {
+        if (Interlocked.Decrement(ref _inFlight) == Retired)
+        {
+            _idle.TrySetResult();
+        }
+    }
+}
+
+/// <summary>A request's hold on the version of a model that it began with.</summary>
+internal sealed class ModelLease(ServedModel model, Action giveBack) : IDisposable
+{
+    private Action? _giveBack = giveBack;
+
+    public ServedModel Model { get; } = model;
+
+    public void Dispose() => Interlocked.Exchange(ref _giveBack, null)?.Invoke();
 }

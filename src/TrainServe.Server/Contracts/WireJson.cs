@@ -24,6 +24,7 @@ namespace TrainServe.Server.Contracts;
 [JsonSerializable(typeof(TokenizeResponse))]
 [JsonSerializable(typeof(DetokenizeResponse))]
 [JsonSerializable(typeof(ApplyTemplateResponse))]
+[JsonSerializable(typeof(AdminModelList))]
 [JsonSerializable(typeof(ErrorResponse))]
 [JsonSerializable(typeof(ModelList))]
 [JsonSerializable(typeof(ModelObject))]

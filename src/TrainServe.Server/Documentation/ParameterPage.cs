@@ -11,6 +11,7 @@ internal static class ParameterPage
     public static IReadOnlyList<ParameterTable> Tables { get; } =
     [
         ChatParameters.Table, CompletionParameters.Table, MessagesParameters.Table, MessagesParameters.CountTable, TokenizeRequest.Table, DetokenizeRequest.Table, ApplyTemplateRequest.Table,
+        AdminRequest.LoadTable, AdminRequest.ReloadTable, AdminRequest.UnloadTable, AdminRequest.AliasTable,
     ];
 
     public static string Html { get; } = Render();

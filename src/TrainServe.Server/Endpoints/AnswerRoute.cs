@@ -7,15 +7,19 @@ using TrainServe.Server.Generation;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Limits;
 using TrainServe.Server.Requests;
+using TrainServe.Server.Telemetry;
 
 namespace TrainServe.Server.Endpoints;
 
 /// <summary>What all routes need that have a model make text.</summary>
-internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, RateLimits Limits, TimeProvider Time, ILogger<AnswerServices> Log);
+internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, RateLimits Limits, ServingMetrics Metrics, TimeProvider Time, ILogger<AnswerServices> Log);
 
 /// <summary>A route whose answer is text that a model makes, whole or as a stream: the same road for OpenAI's and Anthropic's APIs.</summary>
 internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices services) where TRequest : GenerationFields
 {
+    // nginx's number for it; nobody receives it.
+    private const int CallerLeft = 499;
+
     protected ServerOptions Options => services.Options;
 
     /// <summary>What the ids of its answers begin with.</summary>
@@ -23,6 +27,9 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
 
     /// <summary>How the prompt is called on the wire.</summary>
     protected abstract string PromptName { get; }
+
+    /// <summary>OpenTelemetry's word for what is done here.</summary>
+    protected virtual string Operation => "chat";
 
     /// <summary>How a whole answer is written.</summary>
     protected abstract JsonTypeInfo<TAnswer> AnswerType { get; }
@@ -43,7 +50,8 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, services.Drain.Deadline);
         var body = await RequestBody.ReadAsync(context.Request, Options.MaxBodyBytes, context.RequestAborted);
         var request = Parse(body.Span);
-        var model = services.Catalogue.Find(request.Model);
+        using var lease = services.Catalogue.Lease(request.Model);
+        var model = lease.Model;
         RequireRoom(model);
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         var prompts = Encode(model, request);
@@ -51,15 +59,26 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         int promptTokens = prompts.Sum(prompt => prompt.Length);
         await services.Limits.ChargePromptAsync(context, promptTokens);
         var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs)).ToArray();
-        await using var run = new TextRun(model.Engine, plan, choices, promptTokens, stop.Token);
+        using var observer = new AnswerObserver(services.Metrics, services.Time, Operation, answer, request, context.TraceIdentifier, plan.Length, started);
+        if (Options.LogPrompts)
+        {
+            LogPrompt(services.Log, context.TraceIdentifier, string.Join('\n', prompts.Select(prompt => model.Tokenizer.Decode(prompt, skipSpecial: false))));
+        }
+        await using var run = new TextRun(model.Engine, plan, choices, promptTokens, observer, stop.Token);
         try
         {
             await WriteAsync(context, answer, request, run, stop.Token);
             model.Rate.Finished();
+            observer.Finished(run.Usage, run.FinishReasons);
         }
-        catch (QueueFullException full)
+        catch (Exception exception)
         {
-            throw Busy(model, full.Waiting);
+            observer.Failed(run.Usage, context.RequestAborted.IsCancellationRequested ? CallerLeft : ApiError.Of(exception).Status);
+            if (exception is QueueFullException full)
+            {
+                throw Busy(model, full.Waiting);
+            }
+            throw;
         }
         finally
         {
@@ -92,6 +111,9 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
 
     private static ServerUnavailableException Busy(ServedModel model, int waiting) =>
         new("The server is busy: its queue is full. Please try again.", model.Rate.RetryAfter(waiting), "server_overloaded");
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Request {RequestId} asks: {Prompt}")]
+    private static partial void LogPrompt(ILogger log, string requestId, string prompt);
 
     [LoggerMessage(Level = LogLevel.Information,
         Message = "Request {RequestId} answered as {AnswerId} by {Model}: stream {Stream}, {PromptTokens} prompt tokens, {CompletionTokens} completion tokens, {ElapsedMilliseconds} ms.")]

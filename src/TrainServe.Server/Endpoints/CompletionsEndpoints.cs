@@ -14,6 +14,7 @@ internal sealed class CompletionsEndpoints(AnswerServices services) : AnswerRout
 
     protected override string IdPrefix => "cmpl-";
     protected override string PromptName => "prompt";
+    protected override string Operation => "text_completion";
     protected override JsonTypeInfo<TextCompletion> AnswerType => WireJson.Wire.TextCompletion;
 
     public static void Map(IEndpointRouteBuilder routes) =>

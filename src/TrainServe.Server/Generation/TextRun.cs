@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using TrainServe.Inference;
 using TrainServe.Server.Catalogue;
 using TrainServe.Server.Contracts;
+using TrainServe.Server.Telemetry;
 
 namespace TrainServe.Server.Generation;
 
@@ -12,6 +13,8 @@ internal sealed class TextRun : IAsyncDisposable
     private readonly CancellationTokenSource _stop;
     private readonly Channel<ChoiceDelta> _deltas = Channel.CreateUnbounded<ChoiceDelta>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ChoiceText[] _choices;
+    private readonly string[] _finishReasons;
+    private readonly AnswerObserver _observer;
     private readonly Task _all;
 
     /// <summary>Hands every choice to the engine.</summary>
@@ -19,12 +22,14 @@ internal sealed class TextRun : IAsyncDisposable
     /// <param name="plan">An engine request for each choice.</param>
     /// <param name="choices">What makes text of each one's tokens.</param>
     /// <param name="promptTokens">Tokens of all prompts, each counted once.</param>
+    /// <param name="observer">Is told of each token.</param>
     /// <param name="cancellationToken">The caller went away, or the server's time to drain is over.</param>
-    public TextRun(ITextEngine engine, GenerationRequest[] plan, ChoiceText[] choices, int promptTokens, CancellationToken cancellationToken)
+    public TextRun(ITextEngine engine, GenerationRequest[] plan, ChoiceText[] choices, int promptTokens, AnswerObserver observer, CancellationToken cancellationToken)
     {
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        (PromptTokens, _choices) = (promptTokens, choices);
-        _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(engine, item, _choices[i])));
+        (PromptTokens, _choices, _finishReasons) = (promptTokens, choices, new string[choices.Length]);
+        _observer = observer;
+        _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(engine, item, i)));
         _ = _all.ContinueWith(static (_, writer) => ((ChannelWriter<ChoiceDelta>)writer!).TryComplete(), _deltas.Writer, TaskScheduler.Default);
     }
 
@@ -34,6 +39,9 @@ internal sealed class TextRun : IAsyncDisposable
 
     /// <summary>Of all choices so far, the tokens that ended them included.</summary>
     public int CompletionTokens => _choices.Sum(choice => choice.Tokens);
+
+    /// <summary>Of each choice; complete when the deltas have ended.</summary>
+    public IReadOnlyList<string> FinishReasons => _finishReasons;
 
     public CompletionUsage Usage => new(PromptTokens, CompletionTokens);
 
@@ -47,19 +55,21 @@ internal sealed class TextRun : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async Task PumpAsync(ITextEngine engine, GenerationRequest request, ChoiceText choice)
+    private async Task PumpAsync(ITextEngine engine, GenerationRequest request, int index)
     {
         try
         {
             await foreach (var token in engine.GenerateAsync(request, _stop.Token))
             {
-                var delta = choice.Push(token);
+                _observer.Token(index);
+                var delta = _choices[index].Push(token);
                 if (!delta.IsEmpty)
                 {
                     _deltas.Writer.TryWrite(delta);
                 }
-                if (delta.FinishReason is not null)
+                if (delta.FinishReason is { } reason)
                 {
+                    _finishReasons[index] = reason;
                     return;
                 }
             }
