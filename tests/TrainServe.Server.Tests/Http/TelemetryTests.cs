@@ -96,7 +96,7 @@ public sealed partial class TelemetryTests
     {
         await using var server = await TestServer.StartAsync(ScriptedEngine.Saying('h'));
         string text = await server.Client.GetStringAsync("/metrics");
-        string dashboard = File.ReadAllText(RepositoryRoot.PathOf("deploy/grafana/trainserve.json"));
+        string dashboard = File.ReadAllText(RepositoryRoot.PathOf("deploy/grafana/dashboards/trainserve.json"));
         using var json = JsonDocument.Parse(dashboard);
         string[] names = [.. MetricName().Matches(dashboard).Select(match => Suffix().Replace(match.Value, "")).Distinct()];
         Assert.InRange(names.Length, 8, 100);
