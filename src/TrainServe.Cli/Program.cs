@@ -19,6 +19,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     PpoCommand.Create(),
     GrpoCommand.Create(),
     BestOfCommand.Create(),
+    EvaluateCommand.Create(),
     ExportCommand.Create(),
     GenerateCommand.Create(),
     ChatCommand.Create(),

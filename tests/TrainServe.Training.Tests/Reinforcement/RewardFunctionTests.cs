@@ -1,6 +1,7 @@
 using TrainServe.Core;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
+using TrainServe.Core.Scoring;
 using TrainServe.Training.Recipes;
 using TrainServe.Training.Reinforcement.Rewards;
 

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using TrainServe.Core;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
+using TrainServe.Core.Scoring;
 using TrainServe.Training.Recipes;
 
 namespace TrainServe.Training.Reinforcement.Rewards;

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace TrainServe.Training.Reinforcement.Rewards;
+namespace TrainServe.Core.Scoring;
 
 /// <summary>Finds numbers in what people and models write.</summary>
 public static class NumberText
