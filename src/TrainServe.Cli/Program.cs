@@ -8,6 +8,7 @@ CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureIn
 
 var root = new RootCommand("Trains, aligns, exports, proves and serves language models.")
 {
+    QuickstartCommand.Create(),
     ImportCommand.Create(),
     InitCommand.Create(),
     TokenizerTrainCommand.Create(),

@@ -1,0 +1,45 @@
+using System.CommandLine;
+using TrainServe.Cli.Quickstart;
+using TrainServe.Training.Checkpointing;
+
+namespace TrainServe.Cli.Commands;
+
+/// <summary><c>trainserve quickstart</c>: from nothing to a model that answers, in minutes.</summary>
+public static class QuickstartCommand
+{
+    public static Command Create()
+    {
+        var minutes = new Option<double>("--minutes") { Description = "About how long it may take on two cores.", DefaultValueFactory = _ => 12 };
+        var data = new Option<string?>("--data") { Description = "Your own text (.txt or .jsonl, also .gz, or a directory of them) in place of the small world." };
+        var output = new Option<string>("--output") { Description = "The directory for everything.", DefaultValueFactory = _ => "quickstart" };
+        var serve = new Option<bool>("--serve") { Description = "Start the server with the model at the end." };
+        var resume = new Option<bool>("--resume") { Description = "Go on where a quickstart in the same directory stopped." };
+        var seed = new Option<ulong>("--seed") { Description = "Decides data and weights.", DefaultValueFactory = _ => 1 };
+        minutes.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double>() is not (> 0 and <= 10_000))
+            {
+                result.AddError("--minutes must be above 0 and at most 10000.");
+            }
+        });
+        var command = new Command("quickstart", "Data, tokenizer, pretraining, fine-tuning, export, proof and evaluation in one go.") { minutes, data, output, serve, resume, seed };
+        command.SetAction(async (arguments, _) =>
+        {
+            var plan = new QuickstartPlan { Minutes = arguments.GetValue(minutes), Data = arguments.GetValue(data), Seed = arguments.GetValue(seed) };
+            string directory = arguments.GetRequiredValue(output);
+            using var signal = new InterruptSignal(() => Console.Error.WriteLine("Stopping; what is done is kept. Once more ends at once."));
+            var report = await new QuickstartRun(plan, directory, Console.WriteLine).RunAsync(arguments.GetValue(resume), signal.Requested);
+            if (report is null)
+            {
+                Console.WriteLine($"Stopped. Go on with: trainserve quickstart --output {directory} --resume, and the options that it was begun with");
+                return ExitCodes.Interrupted;
+            }
+            foreach (string line in QuickstartText.Ending(report))
+            {
+                Console.WriteLine(line);
+            }
+            return arguments.GetValue(serve) ? await ServerProcess.RunAsync(Path.GetDirectoryName(report.Model)!, signal.Requested) : ExitCodes.Done;
+        });
+        return command;
+    }
+}
