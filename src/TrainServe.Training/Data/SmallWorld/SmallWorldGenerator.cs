@@ -1,18 +1,19 @@
 using TrainServe.Core.Random;
 using TrainServe.Training.Data.SmallWorld.Questions;
 using TrainServe.Training.Data.SmallWorld.State;
+using TrainServe.Training.Data.SmallWorld.Words;
 
 namespace TrainServe.Training.Data.SmallWorld;
 
 /// <summary>Texts about small worlds whose truth is known. Every record is a function of the seed, its kind and its number.</summary>
 /// <remarks>
-/// Training worlds have 2 to 5 people and test worlds 5, because retrieval is learned first where there is little to choose from. A network of a million weights
-/// learns it within a thousand steps if its first weights are large enough to attend to anything: see tests/TrainServe.Benchmarks/RESULTS.md.
+/// What a small network learns in minutes decides the shape of the texts: pretraining has lists of two or three pairs and worlds as small, because looking back is
+/// learned where there is little to choose from; conversations have worlds of 2 to 5, and tests of 5. What was measured is in tests/TrainServe.Benchmarks/RESULTS.md.
 /// </remarks>
 public sealed class SmallWorldGenerator(ulong seed)
 {
-    private const int LargestWorld = 5;
-    private const double Variety = 0.3, PlainShare = 0.25;
+    private const int SmallWorld = 3, LargestWorld = 5;
+    private const double Variety = 0.3, PlainShare = 0.25, ListShare = 0.5;
 
     private static readonly (Action<SceneBuilder> Tell, double Weight, QuestionFamily[] Families)[] Kinds =
     [
@@ -43,17 +44,21 @@ public sealed class SmallWorldGenerator(ulong seed)
         Evaluation,
     }
 
-    /// <summary>A story to pretrain on; most go on with questions and answers, so that there is something to recall from the first step on. Some texts are talk without a story.</summary>
+    /// <summary>A text to pretrain on: a list to remember, a small story, which most often goes on with questions and answers, or talk without a story.</summary>
     /// <param name="number">Which.</param>
     public StoryRecord Story(int number)
     {
         var random = Random(Purpose.Story, number);
+        if (random.Chance(ListShare))
+        {
+            return new StoryRecord(List(random));
+        }
         if (random.Chance(0.15))
         {
             var exchange = Enumerable.Range(0, random.Between(2, 4)).Select(_ => NewPlain(WorldSplit.Train, random));
             return new StoryRecord(string.Join(' ', exchange.Select(question => $"{question.Text} {question.Answer}")));
         }
-        var tale = NewTale(WorldSplit.Train, random);
+        var tale = NewTale(random.PickWeighted(Kinds, kind => kind.Weight).Tell, WorldSplit.Train, random.Between(2, SmallWorld), random);
         var parts = new List<string>();
         if (random.Chance(0.5))
         {
@@ -167,6 +172,28 @@ public sealed class SmallWorldGenerator(ulong seed)
     private static Question NewPlain(WorldSplit split, PhiloxRandom random) => PlainQuestions.Draw(random.PickWeighted(Plain, item => item.Weight).Family, split, random);
 
     private static Tale NewTale(WorldSplit split, PhiloxRandom random) => NewTale(random.PickWeighted(Kinds, kind => kind.Weight).Tell, split, random.Between(2, LargestWorld), random);
+
+    // "Mia barn. Tom park. Tom park. Mia barn.": two or three pairs of words, said three times in changing order. What a word goes with can only be
+    // recalled, and every third word is such a recall: nothing teaches attention to look back sooner.
+    private static string List(PhiloxRandom random)
+    {
+        var people = random.Shuffled(Vocabulary.People).Select(person => person.Name);
+        var (keys, values) = random.Between(0, 3) switch
+        {
+            0 => (people, Vocabulary.Places.Select(place => place.Noun)),
+            1 => (people, Vocabulary.Things.Select(thing => thing.Noun)),
+            2 => (people, Vocabulary.Moods),
+            _ => (random.Shuffled(Vocabulary.Things).Select(thing => thing.Noun), Vocabulary.Places.Select(place => place.Noun)),
+        };
+        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string key in keys.Take(random.Between(2, SmallWorld)))
+        {
+            string value = random.Pick(values.Where(value => !pairs.ContainsValue(value) && WorldSplit.Train.Owns(key, value)).ToList());
+            pairs.Add(key, value);
+        }
+        var said = Enumerable.Range(0, 3).SelectMany(_ => random.Shuffled(pairs));
+        return string.Join(' ', said.Select(pair => $"{pair.Key} {pair.Value}."));
+    }
 
     // Draws until the split owns all facts, and there is something to ask.
     private static Tale NewTale(Action<SceneBuilder> tell, WorldSplit split, int size, PhiloxRandom random)
