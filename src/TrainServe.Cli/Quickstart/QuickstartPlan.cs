@@ -26,7 +26,7 @@ public sealed record QuickstartPlan
         Model = Data is null
             ? new ModelSection { HiddenSize = 64, IntermediateSize = 176, NumHiddenLayers = 3, NumAttentionHeads = 2, NumKeyValueHeads = 2, MaxPositionEmbeddings = 256, InitializerRange = 0.08f }
             : new ModelSection { HiddenSize = 128, IntermediateSize = 352, NumHiddenLayers = 4, NumAttentionHeads = 4, NumKeyValueHeads = 4, MaxPositionEmbeddings = 256, InitializerRange = 0.08f },
-        Data = new PretrainingDataSection { SequenceLength = 128, ValidationFraction = Data is null ? 0.005 : 0.05 },
+        Data = new PretrainingDataSection { SequenceLength = 128, ValidationFraction = Data is null ? 0.005 : 0.05, SkipBadRecords = Data is not null },
         Training = new TrainingSection { Steps = Steps(Data is null ? 100 : 200), BatchRows = 16 },
         Optimizer = Optimizer,
         Validation = new ValidationSection { EverySteps = Math.Max(1, Steps(Data is null ? 100 : 200) / 4), Patience = int.MaxValue, MaxRows = 64 },
@@ -36,7 +36,7 @@ public sealed record QuickstartPlan
     public FineTuningRecipe FineTuning => new()
     {
         Seed = Seed,
-        Data = new ConversationDataSection { SequenceLength = 128, ValidationFraction = Data is null ? 0.005 : 0.05 },
+        Data = new ConversationDataSection { SequenceLength = 128, ValidationFraction = Data is null ? 0.005 : 0.05, SkipBadRecords = Data is not null },
         Training = new TrainingSection { Steps = Steps(Data is null ? 800 : 100), BatchRows = 16 },
         Optimizer = Data is null ? Optimizer : Optimizer with { LearningRate = 3e-4, MinLearningRate = 3e-5 },
         Validation = new ValidationSection { EverySteps = Math.Max(1, Steps(Data is null ? 800 : 100) / 8), Patience = int.MaxValue, MaxRows = 64 },

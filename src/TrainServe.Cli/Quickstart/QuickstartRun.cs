@@ -23,7 +23,6 @@ namespace TrainServe.Cli.Quickstart;
 /// <param name="say">Is told each stage and what came out.</param>
 public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<string> say)
 {
-    /// <summary>The order of the stages; a user's own text needs no data to be made and has nobody to ask about it.</summary>
     private const string DataStage = "data", TokenizerStage = "tokenizer", PretrainStage = "pretrain", SftStage = "sft", ExportStage = "export", EvaluateStage = "evaluate";
     private static readonly string[] OwnQuestions = ["Once upon a time", "The", "It was"];
     private QuickstartReport _report = new() { Model = Path.GetFullPath(Path.Combine(output, "models", "quickstart")), Minutes = plan.Minutes, Seed = plan.Seed, Data = plan.Data };
@@ -48,10 +47,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
         TorchRuntime.Initialize();
         try
         {
-            if (IsSmallWorld)
-            {
-                Do(DataStage, "invents small worlds, and writes stories, conversations and an evaluation about them", () => MakeData(stop));
-            }
+            Do(DataStage, IsSmallWorld ? "invents small worlds, and writes stories, conversations and an evaluation about them" : "reads your text", () => MakeData(stop));
             Do(TokenizerStage, "learns which pieces of words to read and write", () => TrainTokenizer(stop));
             if (!Train(PretrainStage, "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
                 || !Train(SftStage, "learns to answer", _report.Model, (options, work, display) => SftLoop.Prepare(options with { Data = [$"talk={ConversationText}"], Model = PretrainDirectory }, plan.FineTuning, work, display, TimeProvider.System, stop), stop))
@@ -96,6 +92,13 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
 
     private void MakeData(CancellationToken stop)
     {
+        if (plan.Data is { } own)
+        {
+            // Here rather than after the pretraining: a text of which nothing can be learned fails at once.
+            BadRecords texts = BadRecords.Lenient(), talks = BadRecords.Lenient();
+            say($"  {DocumentReader.Read([own], texts).Count():N0} texts, {ConversationReader.ReadAll([own], talks).Count:N0} of them with an opening to go on from");
+            return;
+        }
         Delete(DataDirectory);
         var counts = SmallWorldWriter.Write(DataDirectory, plan.WorldSize, plan.Seed, stop);
         say($"  {counts[SmallWorldWriter.Stories]:N0} stories, {counts[SmallWorldWriter.Conversations]:N0} conversations, {counts[SmallWorldWriter.Evaluation]:N0} questions about unseen worlds");
@@ -105,7 +108,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
     private void TrainTokenizer(CancellationToken stop)
     {
         Delete(TokenizerDirectory);
-        var vocabulary = BpeTrainer.Train(DocumentReader.Read([PretrainingText], BadRecords.Strict()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
+        var vocabulary = BpeTrainer.Train(DocumentReader.Read([PretrainingText], BadRecords.Lenient()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
         vocabulary.Save(TokenizerDirectory);
         say($"  {vocabulary.VocabSize:N0} tokens, {vocabulary.BytesPerToken:N2} bytes of text each");
     }
