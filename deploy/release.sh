@@ -27,7 +27,7 @@ publish() { # project, name, RID
   [ "$2" != trainer ] || cp -r models/recipes "$target/recipes"
   local manifest=$target/packages.txt
   # What the archive holds of others, with versions.
-  sed -nE 's/^ {4}"([^"]+\/[^"]+)": \{$/\1/p' "$target"/*.deps.json | sort -u > "$manifest"
+  sed -nE 's/^ {4}"([^"]+\/[^"]+)": \{$/\1/p' "$target"/*.deps.json | grep -v '^\.NETCoreApp' | sort -u > "$manifest"
   case $3 in
     win-*) (cd "$work" && zip -qr "$output/$name.zip" "$(basename "$target")") ;;
     *) tar -C "$work" --sort=name --owner=0 --group=0 -czf "$output/$name.tar.gz" "$(basename "$target")" ;;
