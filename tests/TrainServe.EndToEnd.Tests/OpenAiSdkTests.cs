@@ -54,10 +54,38 @@ public sealed class OpenAiSdkTests(TinyServer tiny) : IClassFixture<TinyServer>
         var unknown = await Assert.ThrowsAsync<ClientResultException>(async () => await Client("nobody").CompleteChatAsync(new UserChatMessage("hello")));
         Assert.Equal(404, unknown.Status);
         Assert.Contains("model_not_found", unknown.Message);
-        var tools = new ChatCompletionOptions { Tools = { ChatTool.CreateFunctionTool("f") } };
-        var refused = await Assert.ThrowsAsync<ClientResultException>(async () => await Client("tiny").CompleteChatAsync([new UserChatMessage("hello")], tools));
+        var spoken = new ChatCompletionOptions { ResponseModalities = ChatResponseModalities.Text | ChatResponseModalities.Audio };
+        var refused = await Assert.ThrowsAsync<ClientResultException>(async () => await Client("tiny").CompleteChatAsync([new UserChatMessage("hello")], spoken));
         Assert.Equal(400, refused.Status);
-        Assert.Contains("'tools' is not supported", refused.Message);
+        Assert.Contains("'modalities' is not supported", refused.Message);
+    }
+
+    [Fact]
+    public async Task It_calls_tools_and_gives_their_results_back()
+    {
+        var tool = ChatTool.CreateFunctionTool("get_weather", "The weather.", BinaryData.FromString("""{"type":"object","properties":{"days":{"type":"integer","minimum":1,"maximum":7}},"required":["days"]}"""));
+        var options = new ChatCompletionOptions { Tools = { tool }, ToolChoice = ChatToolChoice.CreateRequiredChoice(), MaxOutputTokenCount = 200, AllowParallelToolCalls = false };
+        ChatCompletion answer = await Client("tiny").CompleteChatAsync([new UserChatMessage("hello")], options);
+        Assert.Equal(ChatFinishReason.ToolCalls, answer.FinishReason);
+        var call = Assert.Single(answer.ToolCalls);
+        Assert.Equal("get_weather", call.FunctionName);
+        using var arguments = System.Text.Json.JsonDocument.Parse(call.FunctionArguments);
+        Assert.InRange(arguments.RootElement.GetProperty("days").GetInt32(), 1, 7);
+        ChatCompletion next = await Client("tiny").CompleteChatAsync([new UserChatMessage("hello"), new AssistantChatMessage(answer), new ToolChatMessage(call.Id, "rain")], new ChatCompletionOptions { MaxOutputTokenCount = 5 });
+        Assert.InRange(next.Usage.InputTokenCount, answer.Usage.InputTokenCount - 200, 2000);
+    }
+
+    [Fact]
+    public async Task It_gets_answers_of_the_form_that_it_asks_for()
+    {
+        var options = new ChatCompletionOptions
+        {
+            ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("point", BinaryData.FromString("""{"type":"object","properties":{"x":{"type":"integer"},"y":{"type":"boolean"}},"required":["x","y"],"additionalProperties":false}"""), jsonSchemaIsStrict: true),
+            MaxOutputTokenCount = 60,
+        };
+        ChatCompletion answer = await Client("tiny").CompleteChatAsync([new UserChatMessage("hello")], options);
+        using var point = System.Text.Json.JsonDocument.Parse(answer.Content[0].Text);
+        Assert.Equal(["x", "y"], point.RootElement.EnumerateObject().Select(property => property.Name));
     }
 
     [Fact]

@@ -90,7 +90,7 @@ internal sealed class TestServer : IAsyncDisposable
         _directory.Dispose();
     }
 
-    public static ServedModel MakeModel(string directory, ScriptedEngine engine, char version = 'a')
+    public static ServedModel MakeModel(string directory, ScriptedEngine engine, char version = 'a', int contextLength = 64)
     {
         var tokenizer = TextTokenizer.Load(directory);
         var template = ChatTemplate.Load(directory, tokenizer);
@@ -102,7 +102,7 @@ internal sealed class TestServer : IAsyncDisposable
             Template = template,
             Engine = engine,
             DefaultSampling = new SamplingParameters(),
-            ContextLength = 64,
+            ContextLength = contextLength,
             Rate = new AnswerRate(TimeProvider.System),
             StopTokenIds = template.StopTokenIds,
             LineageId = new string(version, 64),

@@ -2,6 +2,7 @@ using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
+using TrainServe.Inference.Constraints;
 using TrainServe.Server.Contracts;
 using TrainServe.Server.Limits;
 
@@ -14,6 +15,7 @@ internal sealed class ServedModel : IAsyncDisposable
     private const int Retired = int.MinValue;
     private readonly TaskCompletionSource _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _inFlight;
+    private TokenTrie? _trie;
 
     public required ModelPackage Package { get; init; }
     public required string Precision { get; init; }
@@ -42,6 +44,12 @@ internal sealed class ServedModel : IAsyncDisposable
 
     /// <summary>UTF-8 bytes of the longest token: a text of more than this many times the context cannot fit.</summary>
     public int LongestTokenBytes => field > 0 ? field : field = Math.Max(1, Enumerable.Range(0, Tokenizer.VocabSize).Max(id => Tokenizer.TokenBytes(id).Length));
+
+    /// <summary>The vocabulary for constraints; made when the first is asked for.</summary>
+    public TokenTrie Trie => LazyInitializer.EnsureInitialized(ref _trie, () => new TokenTrie(Tokenizer));
+
+    /// <summary>The control token that begins the call of a tool; null where the chat template has none.</summary>
+    public int? ToolCallId => Template.Name == "trainserve" ? Tokenizer.Special.TryGetId(SpecialTokens.ToolCall) : null;
 
     public ModelObject Describe() => new(Id, Package.Manifest!.Created.ToUnixTimeSeconds(), new ModelMetadata(
         ContextLength, Package.Config.ParameterCount, Package.Config.VocabSize, Precision, Fingerprint, LineageId, Package.Manifest.Lineage));

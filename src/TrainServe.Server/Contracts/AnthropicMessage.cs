@@ -29,6 +29,27 @@ internal sealed record ContentBlock(string Type)
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public JsonElement? Input { get; init; }
 
+    private static JsonDocument Parse(string arguments)
+    {
+        try
+        {
+            return JsonDocument.Parse(arguments, new JsonDocumentOptions { MaxDepth = 1000 });
+        }
+        catch (JsonException)
+        {
+            return JsonDocument.Parse("{}");
+        }
+    }
+
+    /// <param name="id">As OpenAI's, which begins otherwise.</param>
+    /// <param name="name">The tool's.</param>
+    /// <param name="arguments">JSON; what a limit of tokens cut off counts for nothing, as a block cannot hold a part of an object.</param>
+    public static ContentBlock OfCall(string id, string name, string arguments)
+    {
+        using var input = Parse(arguments);
+        return new ContentBlock("tool_use") { Id = id.Replace("call_", "toolu_", StringComparison.Ordinal), Name = name, Input = input.RootElement.Clone() };
+    }
+
     public static ContentBlock OfText(string text) => new("text") { Text = text };
 }
 

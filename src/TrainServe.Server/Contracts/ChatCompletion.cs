@@ -18,15 +18,27 @@ internal sealed record ChatCompletion(
     public string ServiceTier => "default";
 }
 
-/// <param name="FinishReason">stop or length.</param>
+/// <param name="FinishReason">stop, length or tool_calls.</param>
 internal sealed record ChatChoice(int Index, AssistantMessage Message, ChoiceLogProbs? Logprobs, string FinishReason);
 
-internal sealed record AssistantMessage(string Content)
+/// <param name="Content">Null where the message only calls tools.</param>
+internal sealed record AssistantMessage(string? Content)
 {
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<MessageToolCall>? ToolCalls { get; init; }
+
     public string Role => "assistant";
     public string? Refusal => null;
     public IReadOnlyList<string> Annotations => [];
 }
+
+internal sealed record MessageToolCall(string Id, CalledFunction Function)
+{
+    public string Type => "function";
+}
+
+/// <param name="Arguments">JSON as text.</param>
+internal sealed record CalledFunction(string Name, string Arguments);
 
 /// <summary>Tokens that a request took.</summary>
 /// <param name="PromptTokens">The prompt as the model saw it, once, however many choices.</param>

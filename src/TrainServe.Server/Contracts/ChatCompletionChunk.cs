@@ -25,4 +25,23 @@ internal sealed record ChunkDelta
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Content { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ChunkToolCall>? ToolCalls { get; init; }
+}
+
+/// <summary>A piece of the call of a tool: id, type and name in the first one, more of the arguments in each.</summary>
+internal sealed record ChunkToolCall(int Index, ChunkFunction Function)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Id { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Type => Id is null ? null : "function";
+}
+
+internal sealed record ChunkFunction(string Arguments)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Name { get; init; }
 }

@@ -58,7 +58,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         var plan = SamplingPlan.Make(model, request, prompts, PromptName, answer.Id);
         int promptTokens = prompts.Sum(prompt => prompt.Length);
         await services.Limits.ChargePromptAsync(context, promptTokens);
-        var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs)).ToArray();
+        var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs, request is ConversationFields { CallsTools: true } ? model.ToolCallId : null)).ToArray();
         using var observer = new AnswerObserver(services.Metrics, services.Time, Operation, answer, request, context.TraceIdentifier, plan.Length, started);
         if (Options.LogPrompts)
         {

@@ -25,13 +25,18 @@ internal sealed class ChatCompletionsEndpoints(AnswerServices services) : Answer
 
     protected override ChatCompletionRequest Parse(ReadOnlySpan<byte> body) => ChatCompletionRequest.Parse(body, Options.MaxMessages);
 
-    protected override IReadOnlyList<int[]> Encode(ServedModel model, ChatCompletionRequest request) => [ChatPrompt.Encode(model, request.Messages!)];
+    protected override IReadOnlyList<int[]> Encode(ServedModel model, ChatCompletionRequest request) => [ChatPrompt.Encode(model, request)];
 
     protected override AnswerStream Stream(HttpContext context, AnswerIdentity answer, ChatCompletionRequest request, TimeProvider time) =>
         new ChatStream(context, answer, request, Options.PingInterval, time);
 
     protected override ChatCompletion Whole(AnswerIdentity answer, ChatCompletionRequest request, IReadOnlyList<WholeChoice> choices, CompletionUsage usage) => new(
         answer.Id, answer.Created, answer.Model,
-        [.. choices.Select((choice, i) => new ChatChoice(i, new AssistantMessage(choice.Text), request.Logprobs ? new ChoiceLogProbs(choice.LogProbs) : null, choice.FinishReason))],
+        [.. choices.Select((choice, i) => new ChatChoice(i, Message(choice), request.Logprobs ? new ChoiceLogProbs(choice.LogProbs) : null, choice.FinishReason))],
         usage, answer.Fingerprint);
+
+    private static AssistantMessage Message(WholeChoice choice) => choice.ToolCalls.Count == 0 ? new AssistantMessage(choice.Text) : new AssistantMessage(choice.Text.Length > 0 ? choice.Text : null)
+    {
+        ToolCalls = [.. choice.ToolCalls.Select(call => new MessageToolCall(call.Id, new CalledFunction(call.Name, call.Arguments)))],
+    };
 }

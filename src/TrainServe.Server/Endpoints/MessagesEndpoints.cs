@@ -36,7 +36,7 @@ internal sealed class MessagesEndpoints(AnswerServices services) : AnswerRoute<M
 
     protected override MessagesRequest Parse(ReadOnlySpan<byte> body) => MessagesRequest.Parse(body, Options.MaxMessages);
 
-    protected override IReadOnlyList<int[]> Encode(ServedModel model, MessagesRequest request) => [ChatPrompt.Encode(model, request.Messages!)];
+    protected override IReadOnlyList<int[]> Encode(ServedModel model, MessagesRequest request) => [ChatPrompt.Encode(model, request)];
 
     protected override AnswerStream Stream(HttpContext context, AnswerIdentity answer, MessagesRequest request, TimeProvider time) =>
         new MessageStream(context, answer, Options.PingInterval, time);
@@ -44,7 +44,8 @@ internal sealed class MessagesEndpoints(AnswerServices services) : AnswerRoute<M
     protected override AnthropicMessage Whole(AnswerIdentity answer, MessagesRequest request, IReadOnlyList<WholeChoice> choices, CompletionUsage usage)
     {
         var choice = choices[0];
-        return new AnthropicMessage(answer.Id, answer.Model, choice.Text.Length > 0 ? [ContentBlock.OfText(choice.Text)] : [],
+        ContentBlock[] text = choice.Text.Length > 0 ? [ContentBlock.OfText(choice.Text)] : [];
+        return new AnthropicMessage(answer.Id, answer.Model, [.. text, .. choice.ToolCalls.Select(call => ContentBlock.OfCall(call.Id, call.Name, call.Arguments))],
             MessageStream.StopReason(choice.FinishReason, choice.StopText), choice.StopText, AnthropicUsage.Of(usage));
     }
 
@@ -52,7 +53,7 @@ internal sealed class MessagesEndpoints(AnswerServices services) : AnswerRoute<M
     {
         var body = await RequestBody.ReadAsync(context.Request, Options.MaxBodyBytes, context.RequestAborted);
         var request = MessagesRequest.ParseCount(body.Span, Options.MaxMessages);
-        var count = new TokenCount(ChatPrompt.Encode(_catalogue.Find(request.Model), request.Messages!).Length);
+        var count = new TokenCount(ChatPrompt.Encode(_catalogue.Find(request.Model), request).Length);
         await context.Response.WriteAsJsonAsync(count, WireJson.Wire.TokenCount, "application/json", context.RequestAborted);
     }
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using TrainServe.Core.Chat;
 using TrainServe.Server.Catalogue;
+using TrainServe.Server.Requests;
 
 namespace TrainServe.Server.Generation;
 
@@ -8,6 +9,10 @@ namespace TrainServe.Server.Generation;
 internal static class ChatPrompt
 {
     /// <exception cref="InvalidRequestException">The conversation has no end to answer, or is too long for the model.</exception>
+    public static int[] Encode(ServedModel model, ConversationFields request) =>
+        Encode(model, request.CallsTools ? ToolPrompt.Add(request.Messages!, [.. request.Tools.Select(tool => tool.Definition)]) : request.Messages!);
+
+    /// <inheritdoc cref="Encode(ServedModel, ConversationFields)"/>
     public static int[] Encode(ServedModel model, IReadOnlyList<ChatMessage> messages)
     {
         if (messages[^1].Role == ChatRole.Assistant)

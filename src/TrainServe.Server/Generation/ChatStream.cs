@@ -21,6 +21,11 @@ internal sealed class ChatStream(HttpContext context, AnswerIdentity answer, Cha
         {
             WriteChunk([new ChunkChoice(delta.Choice, new ChunkDelta { Content = delta.Text }, request.Logprobs ? new ChoiceLogProbs(delta.LogProbs) : null, null)], null);
         }
+        foreach (var call in delta.ToolCalls)
+        {
+            var piece = new ChunkToolCall(call.Index, new ChunkFunction(call.Arguments) { Name = call.Name }) { Id = call.Id };
+            WriteChunk([new ChunkChoice(delta.Choice, new ChunkDelta { ToolCalls = [piece] }, null, null)], null);
+        }
         if (delta.FinishReason is { } reason)
         {
             WriteChunk([new ChunkChoice(delta.Choice, new ChunkDelta(), null, reason)], null);

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using TrainServe.Core.Sampling;
 using TrainServe.Inference;
+using TrainServe.Inference.Constraints;
 using TrainServe.Server.Catalogue;
 using TrainServe.Server.Requests;
 
@@ -19,6 +20,7 @@ internal static class SamplingPlan
     public static GenerationRequest[] Make(ServedModel model, GenerationFields fields, IReadOnlyList<int[]> prompts, string prompt, string id)
     {
         RequireVocabulary(model, fields);
+        var grammar = AnswerGrammar.Make(model, fields);
         var sampling = Sampling(model, fields);
         var stops = StopTokens(model, fields);
         var plan = new GenerationRequest[prompts.Count * fields.N];
@@ -26,14 +28,16 @@ internal static class SamplingPlan
         {
             int[] ids = prompts[i / fields.N];
             ulong seed = fields.Seed is { } given ? unchecked((ulong)given + (ulong)(i % fields.N)) : BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
+            int newTokens = NewTokens(model, fields, ids.Length, prompt);
             plan[i] = new GenerationRequest
             {
                 Id = $"{id}-{i}",
                 PromptIds = ids,
-                MaxNewTokens = NewTokens(model, fields, ids.Length, prompt),
+                MaxNewTokens = newTokens,
                 Sampling = sampling with { Seed = seed },
                 StopTokenIds = stops,
                 IgnoreEos = fields.IgnoreEos,
+                Constraint = grammar is null ? null : new GrammarConstraint(grammar, model.Trie, stops, newTokens),
             };
         }
         return plan;

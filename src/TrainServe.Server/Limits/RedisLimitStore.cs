@@ -30,12 +30,15 @@ internal sealed partial class RedisLimitStore : ILimitStore, IAsyncDisposable
         return { allowed, string.format('%.6f', level) }
         """;
 
+    // A request does not wait longer than this for being counted.
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(250);
+
     private readonly Lazy<Task<ConnectionMultiplexer>> _connection;
     private readonly MemoryLimitStore _fallback;
     private readonly ILogger<RedisLimitStore> _log;
     private readonly ResiliencePipeline _pipeline;
 
-    public RedisLimitStore(string configuration, TimeProvider time, ILogger<RedisLimitStore> log)
+    public RedisLimitStore(string configuration, TimeProvider time, ILogger<RedisLimitStore> log, TimeSpan? patience = null)
     {
         (_fallback, _log) = (new MemoryLimitStore(time), log);
         var settings = ConfigurationOptions.Parse(configuration);
@@ -54,7 +57,7 @@ internal sealed partial class RedisLimitStore : ILimitStore, IAsyncDisposable
                     return default;
                 },
             })
-            .AddTimeout(TimeSpan.FromMilliseconds(250))
+            .AddTimeout(patience ?? Patience)
             .Build();
     }
 

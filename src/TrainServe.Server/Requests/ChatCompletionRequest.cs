@@ -17,6 +17,7 @@ internal sealed record ChatCompletionRequest : ConversationFields
             throw InvalidRequestException.Missing("messages");
         }
         request.RequireConsistent();
+        request.RequireConsistentTools();
         if (request is { MaxTokens: not null, MaxCompletionTokens: not null })
         {
             throw new InvalidRequestException(

@@ -6,6 +6,8 @@ namespace TrainServe.Server.Requests;
 /// <summary>Reads <c>messages</c>: roles and text, nothing that the chat template could not render.</summary>
 internal static class ChatMessageReader
 {
+    private const int MostCalls = 128;
+
     public static IReadOnlyList<ChatMessage> ReadAll(ref JsonRequestReader json)
     {
         var messages = new List<ChatMessage>();
@@ -20,7 +22,8 @@ internal static class ChatMessageReader
 
     private static ChatMessage Read(ref JsonRequestReader json)
     {
-        string? content = null, name = null;
+        string? content = null, name = null, callId = null;
+        IReadOnlyList<ToolCall>? calls = null;
         ChatRole? role = null;
         string at = json.Path!;
         json.EnterObject();
@@ -32,21 +35,40 @@ internal static class ChatMessageReader
                     role = ReadRole(ref json);
                     break;
                 case "content":
-                    content = ReadContent(ref json);
+                    content = json.IsNull ? null : ReadContent(ref json);
                     break;
                 case "name":
                     name = json.IsNull ? null : json.ReadString();
                     break;
-                case "refusal" or "annotations" or "audio" or "function_call" or "tool_calls":
+                case "tool_calls":
+                    calls = json.IsNull ? null : ReadCalls(ref json);
+                    break;
+                case "tool_call_id":
+                    callId = json.ReadString();
+                    break;
+                case "refusal" or "annotations" or "audio" or "function_call":
                     SkipIfEmpty(ref json);
                     break;
                 default:
                     throw json.UnknownParameter();
             }
         }
-        return new ChatMessage(
-            role ?? throw InvalidRequestException.Missing($"{at}.role"),
-            content ?? throw InvalidRequestException.Missing($"{at}.content")) { Name = name };
+        if (role is null)
+        {
+            throw InvalidRequestException.Missing($"{at}.role");
+        }
+        if (calls is { Count: > 0 } && role != ChatRole.Assistant)
+        {
+            throw new InvalidRequestException($"Invalid '{at}.tool_calls': only the assistant calls tools.", $"{at}.tool_calls", "invalid_value");
+        }
+        if (role == ChatRole.Tool && callId is null)
+        {
+            throw InvalidRequestException.Missing($"{at}.tool_call_id");
+        }
+        return new ChatMessage(role.Value, content ?? (calls is { Count: > 0 } ? "" : throw InvalidRequestException.Missing($"{at}.content")))
+        {
+            Name = name, ToolCalls = calls, ToolCallId = callId,
+        };
     }
 
     private static ChatRole ReadRole(ref JsonRequestReader json) => json.ReadString() switch
@@ -54,9 +76,69 @@ internal static class ChatMessageReader
         "developer" or "system" => ChatRole.System,
         "user" => ChatRole.User,
         "assistant" => ChatRole.Assistant,
-        "tool" or "function" => throw InvalidRequestException.Unsupported(json.Path!, "models here call no tools, so no tool can have answered."),
-        var other => throw json.InvalidValue(other, "developer", "system", "user", "assistant"),
+        "tool" => ChatRole.Tool,
+        "function" => throw InvalidRequestException.Unsupported(json.Path!, "it is superseded; use the role tool."),
+        var other => throw json.InvalidValue(other, "developer", "system", "user", "assistant", "tool"),
     };
+
+    private static List<ToolCall> ReadCalls(ref JsonRequestReader json)
+    {
+        var calls = new List<ToolCall>();
+        json.EnterArray("an array of objects");
+        while (json.NextItem(MostCalls))
+        {
+            calls.Add(ReadCall(ref json));
+        }
+        return calls;
+    }
+
+    private static ToolCall ReadCall(ref JsonRequestReader json)
+    {
+        string? id = null, name = null, arguments = null;
+        string at = json.Path!;
+        json.EnterObject();
+        while (json.NextProperty(out string key))
+        {
+            switch (key)
+            {
+                case "id":
+                    id = json.ReadString();
+                    break;
+                case "type":
+                    json.ReadOneOf("function");
+                    break;
+                case "index":
+                    json.ReadInt32(0, int.MaxValue);
+                    break;
+                case "function":
+                    json.EnterObject();
+                    while (json.NextProperty(out string inner))
+                    {
+                        switch (inner)
+                        {
+                            case "name":
+                                name = json.ReadString();
+                                break;
+                            case "arguments":
+                                arguments = json.ReadString();
+                                break;
+                            default:
+                                throw json.UnknownParameter();
+                        }
+                    }
+                    break;
+                default:
+                    throw json.UnknownParameter();
+            }
+        }
+        return MakeCall(id ?? throw InvalidRequestException.Missing($"{at}.id"), name ?? throw InvalidRequestException.Missing($"{at}.function.name"),
+            arguments ?? throw InvalidRequestException.Missing($"{at}.function.arguments"), $"{at}.function.name");
+    }
+
+    /// <summary>A call that the model made, as it comes back to it.</summary>
+    public static ToolCall MakeCall(string id, string name, string arguments, string path) => ToolReader.IsName(name)
+        ? new ToolCall(id, name, arguments.Length == 0 ? "{}" : arguments)
+        : throw new InvalidRequestException($"Invalid '{path}': a name has 1 to 64 letters, digits, '_', '-' and '.'.", path, "invalid_value");
 
     private static string ReadContent(ref JsonRequestReader json)
     {

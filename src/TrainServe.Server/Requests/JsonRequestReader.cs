@@ -262,6 +262,18 @@ internal ref struct JsonRequestReader
         return JsonSerializer.Serialize(value.RootElement, Contracts.WireJson.Wire.JsonElement);
     }
 
+    /// <summary>Takes a value of any kind as it is.</summary>
+    public JsonElement ReadElement()
+    {
+        var start = _json;
+        Skip();
+        using var value = JsonDocument.ParseValue(ref start);
+        return value.RootElement.Clone();
+    }
+
+    /// <summary>A value on one line, without white space.</summary>
+    public static string Compact(JsonElement value) => JsonSerializer.Serialize(value, Contracts.WireJson.Wire.JsonElement);
+
     public readonly InvalidRequestException WrongType(string expected) =>
         Invalid("invalid_type", $"Invalid type for '{Path}': expected {expected}, but got {Kind} instead.");
 

@@ -19,7 +19,11 @@ internal sealed record MessagesRequest : ConversationFields
     public static MessagesRequest ParseCount(ReadOnlySpan<byte> utf8, int mostMessages) =>
         MessagesParameters.CountTable.Read(utf8, mostMessages, new MessagesRequest()).WithSystem();
 
-    private MessagesRequest WithSystem() => Messages is null ? throw InvalidRequestException.Missing("messages")
+    private MessagesRequest WithSystem()
+    {
+        RequireConsistentTools();
+        return Messages is null ? throw InvalidRequestException.Missing("messages")
         : System is null ? this
         : this with { Messages = [ChatMessage.System(System), .. Messages] };
+    }
 }

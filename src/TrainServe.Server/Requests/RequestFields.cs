@@ -1,4 +1,5 @@
 using TrainServe.Core.Chat;
+using TrainServe.Inference.Constraints;
 
 namespace TrainServe.Server.Requests;
 
@@ -34,6 +35,9 @@ internal record GenerationFields : RequestFields
     public float? PresencePenalty { get; init; }
     public float? RepetitionPenalty { get; init; }
 
+    /// <summary>What form the answer shall have; null for any text.</summary>
+    public GrammarNode? Format { get; init; }
+
     public bool IncludesUsage => StreamOptions is { IncludeUsage: true };
 
     /// <summary>The rules between fields that hold on every route.</summary>
@@ -55,6 +59,22 @@ internal record GenerationFields : RequestFields
 internal record ConversationFields : GenerationFields
 {
     public IReadOnlyList<ChatMessage>? Messages { get; init; }
+    public IReadOnlyList<Tool> Tools { get; init; } = [];
+    public ToolChoice ToolChoice { get; init; } = ToolChoice.Auto;
+    public bool ParallelToolCalls { get; init; } = true;
+
+    /// <summary>Whether the answer may call tools.</summary>
+    public bool CallsTools => Tools.Count > 0 && ToolChoice.Use != ToolUse.None;
+
+    /// <summary>The rules between tools and the choice among them.</summary>
+    /// <exception cref="InvalidRequestException">One is broken.</exception>
+    public void RequireConsistentTools()
+    {
+        if (Tools.Count == 0 && ToolChoice.Use == ToolUse.Required)
+        {
+            throw new InvalidRequestException("Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.", "tool_choice", "invalid_value");
+        }
+    }
 }
 
 internal sealed record StreamOptions(bool IncludeUsage);

@@ -32,6 +32,18 @@ check("counting tokens", async () => {
   assert.equal(count.input_tokens, (await client.messages.create(request)).usage.input_tokens);
 });
 
+check("tools are called, whole and in a stream, and their results are read", async () => {
+  const tools = [{ name: "get_weather", description: "The weather.", input_schema: { type: "object", properties: { days: { type: "integer", minimum: 1, maximum: 7 } }, required: ["days"] } }];
+  const body = { ...request, max_tokens: 200, tools, tool_choice: { type: "any", disable_parallel_tool_use: true } };
+  const message = await client.messages.create(body);
+  assert.equal(message.stop_reason, "tool_use");
+  const use = message.content.at(-1);
+  assert.ok(use.type === "tool_use" && use.input.days >= 1 && use.input.days <= 7);
+  const streamed = await client.messages.stream(body).finalMessage();
+  assert.deepEqual(streamed.content.at(-1).input, use.input);
+  await client.messages.create({ ...request, tools, messages: [...request.messages, { role: "assistant", content: message.content }, { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: "rain" }] }] });
+});
+
 check("errors have the client's own types", async () => {
   await assert.rejects(client.messages.create({ ...request, model: "nobody" }), (error) => error instanceof Anthropic.NotFoundError && error.error.error.type === "not_found_error" && !!error.requestID);
   await assert.rejects(client.messages.create({ ...request, temperature: 1.5 }), (error) => error instanceof Anthropic.BadRequestError && error.error.type === "error");

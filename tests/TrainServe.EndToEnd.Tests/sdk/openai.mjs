@@ -46,6 +46,44 @@ check("the stream helper puts the answer together", async () => {
   assert.equal(typeof final.choices[0].message.content, "string");
 });
 
+const tools = [
+  { type: "function", function: { name: "get_weather", description: "The weather.", strict: true, parameters: { type: "object", properties: { place: { type: "string", maxLength: 8 }, days: { type: "integer", minimum: 1, maximum: 7 } }, required: ["place", "days"], additionalProperties: false } } },
+  { type: "function", function: { name: "get_time", parameters: { type: "object", properties: {}, additionalProperties: false } } },
+];
+
+check("tools are called, whole and in a stream, and their results are read", async () => {
+  const body = { model: "tiny", messages, tools, tool_choice: "required", max_tokens: 300, seed: 4 };
+  const whole = await client.chat.completions.create(body);
+  assert.equal(whole.choices[0].finish_reason, "tool_calls");
+  const final = await plain.chat.completions.stream(body).finalChatCompletion();
+  assert.deepEqual(final.choices[0].message.tool_calls.map((call) => call.function.arguments), whole.choices[0].message.tool_calls.map((call) => call.function.arguments));
+  await client.chat.completions.create({ ...body, stream: true }).then(async (stream) => { for await (const _ of stream); });
+  for (const call of whole.choices[0].message.tool_calls) {
+    const args = JSON.parse(call.function.arguments);
+    assert.ok(call.function.name === "get_time" || (args.days >= 1 && args.days <= 7 && args.place.length <= 16));
+  }
+  const results = whole.choices[0].message.tool_calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "rain" }));
+  await client.chat.completions.create({ model: "tiny", messages: [...messages, whole.choices[0].message, ...results], tools, max_tokens: 50 });
+});
+
+check("one tool that is named", async () => {
+  const answer = await client.chat.completions.create({ model: "tiny", messages, tools, tool_choice: { type: "function", function: { name: "get_time" } }, max_tokens: 100 });
+  assert.deepEqual(answer.choices[0].message.tool_calls.map((call) => [call.function.name, call.function.arguments]), [["get_time", "{}"]]);
+});
+
+check("structured outputs", async () => {
+  const schema = { type: "object", properties: { name: { type: "string", maxLength: 10 }, tags: { type: "array", items: { enum: ["a", "b"] }, maxItems: 3 } }, required: ["name", "tags"], additionalProperties: false };
+  const body = { model: "tiny", messages, max_tokens: 120, seed: 2, response_format: { type: "json_schema", json_schema: { name: "thing", strict: true, schema } } };
+  const whole = await client.chat.completions.create(body);
+  const thing = JSON.parse(whole.choices[0].message.content);
+  assert.deepEqual(Object.keys(thing), ["name", "tags"]);
+  assert.ok(thing.tags.every((tag) => ["a", "b"].includes(tag)));
+  const parsed = await plain.chat.completions.parse(body);
+  assert.deepEqual(parsed.choices[0].message.parsed, thing);
+  const object = await client.chat.completions.create({ ...body, response_format: { type: "json_object" } });
+  assert.equal(typeof JSON.parse(object.choices[0].message.content), "object");
+});
+
 check("leaving a stream", async () => {
   const stream = await plain.chat.completions.create({ model: "tiny", messages, stream: true, max_tokens: 5000, seed: 1, ignore_eos: true });
   let chunks = 0;

@@ -44,8 +44,9 @@ public sealed class LimitStoreTests
     public async Task In_Redis_two_servers_hold_one_limit_and_without_Redis_each_its_own()
     {
         using var redis = await RedisServer.StartAsync();
-        await using var one = new RedisLimitStore(redis.Configuration, TimeProvider.System, NullLogger<RedisLimitStore>.Instance);
-        await using var other = new RedisLimitStore(redis.Configuration, TimeProvider.System, NullLogger<RedisLimitStore>.Instance);
+        await using var one = new RedisLimitStore(redis.Configuration, TimeProvider.System, NullLogger<RedisLimitStore>.Instance, TimeSpan.FromSeconds(20));
+        await using var other = new RedisLimitStore(redis.Configuration, TimeProvider.System, NullLogger<RedisLimitStore>.Instance, TimeSpan.FromSeconds(20));
+        await using var impatient = new RedisLimitStore(redis.Configuration, TimeProvider.System, NullLogger<RedisLimitStore>.Instance);
         // A minute's worth is so much that what flows in during the test is less than one.
         await Eventually.AssertAsync(async () => (await one.TakeAsync("ready", 6, 1, true)).Remaining == 5 || (await one.TakeAsync("ready", 6, 0, true)).Remaining < 5);
         int allowed = 0;
@@ -62,10 +63,10 @@ public sealed class LimitStoreTests
         for (int i = 0; i < 8; i++)
         {
             var watch = Stopwatch.StartNew();
-            await one.TakeAsync("bob", 60, 1, false);
-            Assert.InRange(watch.Elapsed.TotalSeconds, 0, 2);
+            await impatient.TakeAsync("bob", 60, 1, false);
+            Assert.InRange(watch.Elapsed.TotalSeconds, 0, 5);
         }
-        Assert.True((await one.TakeAsync("ann", 6, 1, false)).Allowed);
+        Assert.True((await impatient.TakeAsync("ann", 6, 1, false)).Allowed);
     }
 
     [Theory]

@@ -68,17 +68,16 @@ public sealed class ChatCompletionRequestTests
     public void What_has_no_effect_is_accepted(string parameters) => Parse($"{{{Messages},{parameters}}}");
 
     [Theory]
-    [InlineData("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", "tools")]
-    [InlineData("\"tool_choice\":\"required\"", "tool_choice")]
-    [InlineData("\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}", "tool_choice")]
-    [InlineData("\"response_format\":{\"type\":\"json_object\"}", "response_format")]
     [InlineData("\"functions\":[{\"name\":\"f\"}]", "functions")]
+    [InlineData("\"function_call\":{\"name\":\"f\"}", "function_call")]
+    [InlineData("\"moderation\":{}", "moderation")]
+    [InlineData("\"verbosity\":\"low\"", "verbosity")]
     [InlineData("\"modalities\":[\"text\",\"audio\"]", "modalities")]
     [InlineData("\"audio\":{\"voice\":\"alloy\",\"format\":\"mp3\"}", "audio")]
     [InlineData("\"reasoning_effort\":\"high\"", "reasoning_effort")]
     [InlineData("\"web_search_options\":{}", "web_search_options")]
     [InlineData("\"min_tokens\":5", "min_tokens")]
-    [InlineData("\"guided_regex\":\"a+\"", "guided_regex")]
+    [InlineData("\"guided_grammar\":\"root ::= x\"", "guided_grammar")]
     public void What_this_server_cannot_do_is_refused_by_name(string parameters, string param)
     {
         var error = Refused($"{{{Messages},{parameters}}}");
@@ -101,7 +100,7 @@ public sealed class ChatCompletionRequestTests
         { "{\"messages\":[1]}", "invalid_type", "messages[0]", "Invalid type for 'messages[0]': expected an object, but got an integer instead." },
         { "{\"messages\":[{\"content\":\"x\"}]}", "missing_required_parameter", "messages[0].role", "Missing required parameter: 'messages[0].role'." },
         { "{\"messages\":[{\"role\":\"user\"}]}", "missing_required_parameter", "messages[0].content", "Missing required parameter: 'messages[0].content'." },
-        { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", "invalid_value", "messages[0].role", "Invalid value: 'king'. Supported values are: 'developer', 'system', 'user', and 'assistant'." },
+        { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", "invalid_value", "messages[0].role", "Invalid value: 'king'. Supported values are: 'developer', 'system', 'user', 'assistant', and 'tool'." },
         { "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "invalid_type", "messages[0].content", "Invalid type for 'messages[0].content': expected a string or an array of content parts, but got an integer instead." },
         { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]}", "missing_required_parameter", "messages[0].content[0].text", "Missing required parameter: 'messages[0].content[0].text'." },
         { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]}", "unsupported_parameter", "messages[0].content[0].type", "Unsupported parameter: 'messages[0].content[0].type' is not supported by this server: models here read text only, not 'image_url'." },
