@@ -79,6 +79,7 @@ internal static class ServerHost
         services.AddSingleton<ChatCompletionsEndpoints>();
         services.AddSingleton<CompletionsEndpoints>();
         services.AddSingleton<MessagesEndpoints>();
+        services.AddSingleton<ResponsesEndpoints>();
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
         services.AddExceptionHandler<ApiExceptionHandler>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
@@ -100,6 +101,7 @@ internal static class ServerHost
         ChatCompletionsEndpoints.Map(app);
         CompletionsEndpoints.Map(app);
         MessagesEndpoints.Map(app);
+        ResponsesEndpoints.Map(app);
         TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
         AdminEndpoints.Map(app);

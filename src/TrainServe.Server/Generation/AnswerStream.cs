@@ -18,6 +18,8 @@ internal abstract class AnswerStream(HttpContext context, AnswerIdentity answer,
 
     protected AnswerIdentity Answer => answer;
 
+    protected TimeProvider Time => time;
+
     /// <exception cref="BrokenStreamException">What the engine threw after the first byte. It was reported in the stream; now the connection has to break.</exception>
     /// <exception cref="Exception">What the engine threw before the first byte.</exception>
     public async Task WriteAsync(TextRun run, CancellationToken cancellationToken)

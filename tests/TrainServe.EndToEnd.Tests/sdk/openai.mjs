@@ -8,6 +8,7 @@ const finished = (chunk) => ({ ...chunk, choices: chunk.choices.map((choice) => 
 const schemas = {
   "/v1/chat/completions": ["CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"],
   "/v1/completions": ["CreateCompletionResponse", "CreateCompletionResponse", finished],
+  "/v1/responses": ["Response", "ResponseStreamEvent"],
   "/v1/models": ["ListModelsResponse"],
   "/v1/models/tiny": ["Model"],
 };
@@ -82,6 +83,35 @@ check("structured outputs", async () => {
   assert.deepEqual(parsed.choices[0].message.parsed, thing);
   const object = await client.chat.completions.create({ ...body, response_format: { type: "json_object" } });
   assert.equal(typeof JSON.parse(object.choices[0].message.content), "object");
+});
+
+check("the Responses API, whole and in a stream", async () => {
+  const body = { model: "tiny", instructions: "Be brief.", input: [{ role: "user", content: [{ type: "input_text", text: "hello world" }] }], max_output_tokens: 30, temperature: 0, include: ["message.output_text.logprobs"], metadata: { a: "b" } };
+  const whole = await client.responses.create(body);
+  assert.equal(typeof whole.output_text, "string");
+  assert.equal(whole.usage.total_tokens, whole.usage.input_tokens + whole.usage.output_tokens);
+  assert.deepEqual(whole.metadata, { a: "b" });
+  for await (const _ of await client.responses.create({ ...body, stream: true }));
+  const final = await plain.responses.stream(body).finalResponse();
+  assert.equal(final.output_text, whole.output_text);
+  assert.deepEqual([final.status, final.usage.output_tokens], [whole.status, whole.usage.output_tokens]);
+});
+
+check("the Responses API calls functions and reads their results", async () => {
+  const functions = tools.map(({ function: { name, description, parameters } }) => ({ type: "function", name, description: description ?? null, parameters, strict: true }));
+  const body = { model: "tiny", input: "hello", tools: functions, tool_choice: "required", max_output_tokens: 300, parallel_tool_calls: false, seed: 3 };
+  const whole = await client.responses.create(body);
+  assert.equal(whole.output.length, 1);
+  const [call] = whole.output;
+  assert.equal(call.type, "function_call");
+  JSON.parse(call.arguments);
+  const final = await plain.responses.stream(body).finalResponse();
+  assert.equal(final.output[0].arguments, call.arguments);
+  for await (const _ of await client.responses.create({ ...body, stream: true }));
+  await client.responses.create({ model: "tiny", input: [{ role: "user", content: "hello" }, call, { type: "function_call_output", call_id: call.call_id, output: "rain" }], max_output_tokens: 10 });
+  const parsed = await client.responses.create({ model: "tiny", input: "hello", max_output_tokens: 60, text: { format: { type: "json_schema", name: "x", strict: true, schema: { type: "object", properties: { a: { type: "boolean" } }, required: ["a"], additionalProperties: false } } } });
+  assert.equal(typeof JSON.parse(parsed.output_text).a, "boolean");
+  await assert.rejects(client.responses.create({ model: "tiny", input: "x", previous_response_id: "resp_1" }), (error) => error.param === "previous_response_id");
 });
 
 check("leaving a stream", async () => {
