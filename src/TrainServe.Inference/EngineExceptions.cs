@@ -16,5 +16,11 @@ public sealed class PromptTooLongException(int promptTokens, int contextLength)
     public int ContextLength { get; } = contextLength;
 }
 
+/// <summary>The request's time was over before its last token.</summary>
+public sealed class DeadlineExceededException(TimeSpan limit) : Exception($"The request was not finished within its {limit.TotalSeconds:0.###} seconds.")
+{
+    public TimeSpan Limit { get; } = limit;
+}
+
 /// <summary>The engine as a whole failed or was stopped; it answers no further request and must be loaded anew.</summary>
 public sealed class EngineFaultException(string message, Exception? cause = null) : Exception(message, cause);

@@ -20,10 +20,12 @@ internal sealed class EngineLoop
     // Never disposed: a consumer may leave its stream after the engine's end.
     private readonly AutoResetEvent _wake = new(false);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly List<Sequence> _waiting = [], _unpublished = [];
+    private readonly WaitingQueue _waiting = new();
+    private readonly List<Sequence> _unpublished = [];
     private readonly SlotTable _slots;
+    private readonly Action<Sequence> _leaveQueue;
     private readonly int[] _ids, _lengths;
-    private long _tokensGenerated, _promptTokensComputed, _lastTokenUtcTicks;
+    private long _tokensGenerated, _promptTokensComputed, _promptTokensCopied, _preemptions, _lastTokenUtcTicks;
     private volatile bool _stopping;
     private volatile string? _fault;
 
@@ -32,6 +34,7 @@ internal sealed class EngineLoop
         (_runner, _options, _admission, _time) = (runner, options, admission, time);
         _sampler = new TokenSampler(runner.VocabSize);
         (_slots, _ids, _lengths) = (new SlotTable(runner, options.Slots), new int[options.Slots], new int[options.Slots]);
+        _leaveQueue = sequence => admission.Leave(sequence.PromptLength);
         new Thread(Run) { IsBackground = true, Name = "TrainServe engine" }.Start();
     }
 
@@ -50,6 +53,8 @@ internal sealed class EngineLoop
             {
                 TokensGenerated = Interlocked.Read(ref _tokensGenerated),
                 PromptTokensComputed = Interlocked.Read(ref _promptTokensComputed),
+                PromptTokensCopied = Interlocked.Read(ref _promptTokensCopied),
+                Preemptions = Interlocked.Read(ref _preemptions),
                 LastToken = ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero),
                 Fault = _fault,
             };
@@ -90,8 +95,8 @@ internal sealed class EngineLoop
             while (!_stopping)
             {
                 TakeArrivals();
-                DropCancelled();
-                if (_slots.IsEmpty && _waiting.Count == 0)
+                DropUnwanted();
+                if (_slots.IsEmpty && _waiting.IsEmpty)
                 {
                     _wake.WaitOne();
                     continue;
@@ -118,30 +123,31 @@ internal sealed class EngineLoop
         }
     }
 
-    private void DropCancelled()
+    /// <summary>Ends what was cancelled and what has run out of time.</summary>
+    private void DropUnwanted()
     {
-        for (int i = _waiting.Count - 1; i >= 0; i--)
+        foreach (var sequence in _waiting.All)
         {
-            if (_waiting[i].CancelRequested)
-            {
-                _admission.Leave(_waiting[i].PromptIds.Length);
-                End(_waiting[i], new OperationCanceledException());
-                _waiting.RemoveAt(i);
-            }
+            EndIfUnwanted(sequence);
         }
+        _waiting.RemoveEnded(_leaveQueue);
         foreach (var sequence in _slots.Decoding)
         {
-            EndIfCancelled(sequence);
+            EndIfUnwanted(sequence);
         }
-        EndIfCancelled(_slots.Prefilling);
+        EndIfUnwanted(_slots.Prefilling);
         FreeAndPublish();
     }
 
-    private void EndIfCancelled(Sequence? sequence)
+    private void EndIfUnwanted(Sequence? sequence)
     {
         if (sequence is { CancelRequested: true })
         {
             End(sequence, new OperationCanceledException());
+        }
+        else if (sequence?.Deadline is { } deadline && _time.GetTimestamp() >= deadline)
+        {
+            End(sequence, new DeadlineExceededException(sequence.TimeLimit));
         }
     }
 
@@ -157,35 +163,76 @@ internal sealed class EngineLoop
         int budget = _options.PrefillChunk;
         while (budget > 0 && NextPrefill() is { } sequence)
         {
-            int take = PrefillChunks.Next(sequence.PromptLeft, _options.PrefillChunk);
+            int take = PrefillChunks.Next(sequence.Left, _options.PrefillChunk);
             if (take > budget && budget < _options.PrefillChunk)
             {
                 return;
             }
-            var logits = _runner.Prefill(sequence.Slot, sequence.Cached, sequence.PromptIds.AsSpan(sequence.Cached, take), allLogits: false);
+            var newest = Compute(sequence, take);
             budget -= take;
-            sequence.Cached += take;
             Interlocked.Add(ref _promptTokensComputed, take);
             _admission.Progress();
-            if (sequence.PromptLeft == 0)
+            if (sequence.Left == 0)
             {
-                Choose(sequence, logits);
+                Complete(sequence, newest);
                 _slots.StartDecoding();
                 FreeAndPublish();
             }
         }
     }
 
+    /// <summary>Computes the next tokens of a prompt, and gives the logits after them; nothing where the prompt is only read.</summary>
+    private ReadOnlySpan<float> Compute(Sequence sequence, int take)
+    {
+        int start = sequence.Cached;
+        var ids = sequence.Tokens.Slice(start, take);
+        if (sequence.Reading is not { } reading)
+        {
+            var logits = _runner.Prefill(sequence.Slot, start, ids, allLogits: false);
+            sequence.Cached += take;
+            return logits;
+        }
+        reading.Take(_runner, _sampler, sequence.Slot, start, sequence.Tokens, take);
+        sequence.Cached += take;
+        return [];
+    }
+
+    private void Complete(Sequence sequence, ReadOnlySpan<float> logits)
+    {
+        if (sequence.Reading is null)
+        {
+            Choose(sequence, logits);
+            return;
+        }
+        sequence.EndReading();
+        _unpublished.Add(sequence);
+    }
+
     private Sequence? NextPrefill()
     {
-        if (_slots.HasRoom && _waiting.Count > 0)
+        if (_waiting.First is { } first && (_slots.HasRoom || TakeSlotFor(first)))
         {
-            var sequence = _waiting[0];
-            _waiting.RemoveAt(0);
-            _slots.StartPrefill(sequence);
-            _admission.Start(sequence.PromptIds.Length);
+            _waiting.RemoveFirst();
+            bool resumes = first.CopiedPromptTokens >= 0;
+            _slots.StartPrefill(first);
+            Interlocked.Add(ref _promptTokensCopied, resumes ? 0 : first.CopiedPromptTokens);
+            _admission.Start(first.PromptLength);
         }
         return _slots.Prefilling;
+    }
+
+    /// <summary>Suspends a running sequence where one of higher priority waits: the one whose prompt is being computed, since there is one such place, else the last in turn.</summary>
+    private bool TakeSlotFor(Sequence first)
+    {
+        if ((_slots.Prefilling ?? _slots.Last()) is not { } last || last.Priority >= first.Priority)
+        {
+            return false;
+        }
+        _slots.Suspend(last);
+        _admission.Suspend(last.PromptLength);
+        _waiting.Add(last);
+        Interlocked.Increment(ref _preemptions);
+        return _slots.HasRoom;
     }
 
     /// <summary>Computes one token for each decoding sequence.</summary>
@@ -251,12 +298,11 @@ internal sealed class EngineLoop
         {
             End(prefilling, new EngineFaultException(fault, cause));
         }
-        foreach (var sequence in _waiting)
+        foreach (var sequence in _waiting.All)
         {
-            _admission.Leave(sequence.PromptIds.Length);
             End(sequence, new EngineFaultException(fault, cause));
         }
-        _waiting.Clear();
+        _waiting.RemoveEnded(_leaveQueue);
         _admission.Finish(running);
         // The slots stay as they are: whatever failed may fail again, and nothing will run in them.
         _unpublished.ForEach(sequence => sequence.Publish());
@@ -267,7 +313,7 @@ internal sealed class EngineLoop
     {
         while (_arrivals.TryDequeue(out var sequence))
         {
-            _admission.Leave(sequence.PromptIds.Length);
+            _admission.Leave(sequence.PromptLength);
             sequence.Fail(new EngineFaultException(_fault!));
             sequence.Publish();
         }

@@ -11,6 +11,9 @@ public sealed record EngineOptions
     /// <summary>Most tokens of prompt and answer together; 0 takes the model's max_position_embeddings.</summary>
     public int ContextLength { get; init; }
 
+    /// <summary>Further slots that only keep what ended requests have cached, for later prompts that begin alike. Idle slots are used for that as well.</summary>
+    public int PrefixSlots { get; init; } = 4;
+
     /// <summary>Prompt tokens between two decode steps: a longer chunk is faster for the prompt, a shorter one stalls the others less.</summary>
     public int PrefillChunk { get; init; } = 64;
 
@@ -28,6 +31,7 @@ public sealed record EngineOptions
     public EngineOptions ValidatedFor(ModelConfig config)
     {
         RequireRange(nameof(Slots), Slots, 1, 1024);
+        RequireRange(nameof(PrefixSlots), PrefixSlots, 0, 1024);
         RequireRange(nameof(ContextLength), ContextLength, 0, config.MaxPositionEmbeddings);
         RequireRange(nameof(PrefillChunk), PrefillChunk, 2, 1 << 16);
         RequireRange(nameof(Threads), Threads, 0, 1024);

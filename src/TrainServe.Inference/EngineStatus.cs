@@ -21,6 +21,12 @@ public sealed record EngineStatus
     /// <summary>Prompt tokens computed since the engine was loaded.</summary>
     public long PromptTokensComputed { get; init; }
 
+    /// <summary>Prompt tokens that were copied from an earlier request's cache instead.</summary>
+    public long PromptTokensCopied { get; init; }
+
+    /// <summary>How often a running request gave its slot to one of higher priority.</summary>
+    public long Preemptions { get; init; }
+
     /// <summary>When the last token was chosen; null before the first.</summary>
     public DateTimeOffset? LastToken { get; init; }
 

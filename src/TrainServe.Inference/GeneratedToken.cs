@@ -7,7 +7,11 @@ namespace TrainServe.Inference;
 /// <param name="LogProb">Natural log of its probability under the model's own distribution.</param>
 /// <param name="Top">The most probable tokens, most probable first, as many as were asked for.</param>
 /// <param name="Finish">Set on the last item only.</param>
-public readonly record struct GeneratedToken(int Id, float LogProb, IReadOnlyList<TokenLogProb> Top, FinishReason? Finish);
+public readonly record struct GeneratedToken(int Id, float LogProb, IReadOnlyList<TokenLogProb> Top, FinishReason? Finish)
+{
+    /// <summary>Tokens of the prompt that did not have to be computed, because an earlier request began with the same ones. The same for every item of a stream.</summary>
+    public int CachedPromptTokens { get; init; }
+}
 
 /// <summary>Why a request ended. A cancelled request has no last item: its stream throws <see cref="OperationCanceledException"/>.</summary>
 public enum FinishReason

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
+using TrainServe.Core.Sampling;
 using TrainServe.Inference.Execution;
 using TrainServe.Inference.Scheduling;
 
@@ -17,10 +18,13 @@ public sealed class GenerationEngine : IAsyncDisposable
     private readonly EngineOptions _options;
     private readonly Admission _admission;
     private readonly EngineLoop _loop;
+    private readonly TimeProvider _time;
+    private readonly bool _givesHidden;
 
     internal GenerationEngine(IModelRunner runner, ModelConfig config, EngineOptions options, TimeProvider time)
     {
-        (Config, _options) = (config, options);
+        (Config, _options, _time) = (config, options, time);
+        _givesHidden = runner.GivesHidden;
         _admission = new Admission(options, time);
         _loop = new EngineLoop(runner, options, _admission, time);
     }
@@ -35,7 +39,7 @@ public sealed class GenerationEngine : IAsyncDisposable
 
     /// <summary>Loads an exported model. Checks no hash and no certificate: that is for who decides to serve it.</summary>
     /// <param name="package">The model.</param>
-    /// <param name="precision">Which of its exports: fp32.</param>
+    /// <param name="precision">Which of its exports: fp32, int8 or int4.</param>
     /// <param name="options">Sizes of the engine.</param>
     /// <param name="time">Null takes the system's.</param>
     /// <exception cref="ArgumentException">An option is out of its range, or the cache does not fit into memory.</exception>
@@ -46,7 +50,7 @@ public sealed class GenerationEngine : IAsyncDisposable
         var validated = options.ValidatedFor(package.Config);
         var runner = OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions
         {
-            Slots = validated.Slots,
+            Slots = validated.Slots + validated.PrefixSlots,
             ContextLength = validated.ContextLength,
             Threads = validated.Threads,
         });
@@ -61,18 +65,64 @@ public sealed class GenerationEngine : IAsyncDisposable
     /// <exception cref="ArgumentException">The request breaks a rule; the message names it.</exception>
     /// <exception cref="PromptTooLongException">The prompt leaves no room for an answer.</exception>
     /// <exception cref="QueueFullException">Too much is waiting already.</exception>
+    /// <exception cref="DeadlineExceededException">The request's time limit was over.</exception>
     /// <exception cref="EngineFaultException">The engine has failed or was stopped.</exception>
     /// <exception cref="Core.Sampling.NonFiniteLogitsException">The model gave this request something that is no number.</exception>
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
         Validate(request);
+        await foreach (var token in RunAsync(Prepare(request), cancellationToken))
+        {
+            yield return token;
+        }
+    }
+
+    /// <summary>The log-probability that the model gives each token but the first, after those before it: [tokens - 1], natural logs.</summary>
+    /// <exception cref="ArgumentException">There are fewer than two tokens, more than the context holds, or unknown ones.</exception>
+    /// <exception cref="QueueFullException">Too much is waiting already.</exception>
+    /// <exception cref="EngineFaultException">The engine has failed or was stopped.</exception>
+    public async Task<IReadOnlyList<float>> ScoreAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken = default)
+    {
+        if (ids.Count < 2)
+        {
+            throw new ArgumentException($"There are {ids.Count} tokens to score; there must be two at least.", nameof(ids));
+        }
+        var reading = new LogLikelihoodReading(ids.Count);
+        await ReadAsync(ids, reading, cancellationToken);
+        return reading.LogProbs;
+    }
+
+    /// <summary>The mean of the model's hidden states after all tokens, [C], not normalised.</summary>
+    /// <exception cref="ArgumentException">There are no tokens, more than the context holds, or unknown ones.</exception>
+    /// <exception cref="NotSupportedException">The export is too old to give hidden states.</exception>
+    /// <exception cref="QueueFullException">Too much is waiting already.</exception>
+    /// <exception cref="EngineFaultException">The engine has failed or was stopped.</exception>
+    public async Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken = default)
+    {
+        if (!_givesHidden)
+        {
+            throw new NotSupportedException("The export gives no hidden states; export the model again.");
+        }
+        var reading = new MeanHiddenReading(Config.HiddenSize);
+        await ReadAsync(ids, reading, cancellationToken);
+        return reading.Mean;
+    }
+
+    /// <summary>Stops after the step at hand. Requests that have not ended fail with <see cref="EngineFaultException"/>; who wants them finished waits for them first.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _loop.Stop();
+        await _loop.Ended;
+    }
+
+    private async IAsyncEnumerable<GeneratedToken> RunAsync(Sequence sequence, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
         if (_loop.Fault is { } fault)
         {
             throw new EngineFaultException(fault);
         }
-        var sequence = Prepare(request);
-        _admission.Enter(sequence.PromptIds.Length);
+        _admission.Enter(sequence.PromptLength);
         _loop.Submit(sequence);
         try
         {
@@ -87,13 +137,6 @@ public sealed class GenerationEngine : IAsyncDisposable
         }
     }
 
-    /// <summary>Stops after the step at hand. Requests that have not ended fail with <see cref="EngineFaultException"/>; who wants them finished waits for them first.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        _loop.Stop();
-        await _loop.Ended;
-    }
-
     private void Validate(GenerationRequest request)
     {
         if (request.PromptIds.Count == 0)
@@ -104,18 +147,42 @@ public sealed class GenerationEngine : IAsyncDisposable
         {
             throw new ArgumentException($"MaxNewTokens is {request.MaxNewTokens}; it must be at least 1.", nameof(request));
         }
+        if (request.TimeLimit is { } limit && limit <= TimeSpan.Zero)
+        {
+            throw new ArgumentException($"TimeLimit is {limit}; it must be above 0.", nameof(request));
+        }
         if (request.PromptIds.Count >= _options.ContextLength)
         {
             throw new PromptTooLongException(request.PromptIds.Count, _options.ContextLength);
         }
-        foreach (int id in request.PromptIds)
+        RequireKnown(request.PromptIds);
+        request.Sampling.Validated(Config.VocabSize);
+    }
+
+    private void RequireKnown(IReadOnlyList<int> ids)
+    {
+        foreach (int id in ids)
         {
             if (id < 0 || id >= Config.VocabSize)
             {
-                throw new ArgumentException($"The prompt holds token {id}; tokens are from 0 to {Config.VocabSize - 1}.", nameof(request));
+                throw new ArgumentException($"The prompt holds token {id}; tokens are from 0 to {Config.VocabSize - 1}.", nameof(ids));
             }
         }
-        request.Sampling.Validated(Config.VocabSize);
+    }
+
+    private async Task ReadAsync(IReadOnlyList<int> ids, PromptReading reading, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (ids.Count == 0 || ids.Count > _options.ContextLength)
+        {
+            throw new ArgumentException($"There are {ids.Count} tokens; there must be one at least, and the context holds {_options.ContextLength}.", nameof(ids));
+        }
+        RequireKnown(ids);
+        var request = new GenerationRequest { Id = "read", PromptIds = ids, MaxNewTokens = 0, Sampling = SamplingParameters.Greedy };
+        var sequence = new Sequence(request, maxNewTokens: 0, stopIds: [], seed: 0, reading: reading);
+        await foreach (var _ in RunAsync(sequence, cancellationToken))
+        {
+        }
     }
 
     private Sequence Prepare(GenerationRequest request)
@@ -123,6 +190,7 @@ public sealed class GenerationEngine : IAsyncDisposable
         int room = _options.ContextLength - request.PromptIds.Count;
         int[] stopIds = [.. request.StopTokenIds, .. request.IgnoreEos ? [] : Config.EosTokenId];
         ulong seed = request.Sampling.Seed ?? BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
-        return new Sequence(request, Math.Min(request.MaxNewTokens, room), stopIds, seed);
+        long? deadline = request.TimeLimit is { } limit ? _time.GetTimestamp() + (long)(limit.TotalSeconds * _time.TimestampFrequency) : null;
+        return new Sequence(request, Math.Min(request.MaxNewTokens, room), stopIds, seed, deadline);
     }
 }

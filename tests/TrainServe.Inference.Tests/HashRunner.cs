@@ -7,12 +7,14 @@ namespace TrainServe.Inference.Tests;
 /// <remarks>It holds the engine to the rules of the cache: no gaps, no wrong length, no chunk of one token of a longer prompt.</remarks>
 internal sealed class HashRunner(int vocabSize, int slots, int contextLength) : IModelRunner
 {
+    public const int HiddenSize = 16;
     private readonly List<int>[] _cache = [.. Enumerable.Range(0, slots).Select(_ => new List<int>())];
-    private readonly float[] _logits = new float[slots * vocabSize];
+    private readonly float[] _logits = new float[Math.Max(slots, contextLength) * vocabSize];
 
     public int VocabSize => vocabSize;
     public int Slots => slots;
     public int ContextLength => contextLength;
+    public bool GivesHidden => true;
     public bool IsDisposed { get; private set; }
     public int Steps { get; private set; }
 
@@ -46,8 +48,24 @@ internal sealed class HashRunner(int vocabSize, int slots, int contextLength) : 
         Check(ids.Length > 1 || start == 0, "A chunk of one token follows another.");
         Check(start + ids.Length <= contextLength, "A slot overflows.");
         _cache[slot].RemoveRange(start, _cache[slot].Count - start);
-        _cache[slot].AddRange(ids);
-        return Logits(slot, 0);
+        if (!allLogits)
+        {
+            _cache[slot].AddRange(ids);
+            return Logits(slot, 0);
+        }
+        for (int row = 0; row < ids.Length; row++)
+        {
+            _cache[slot].Add(ids[row]);
+            Logits(slot, row);
+        }
+        return _logits.AsSpan(0, ids.Length * vocabSize);
+    }
+
+    // As wide as a tiny model: each state holds the number of its token.
+    public ReadOnlySpan<float> PrefillHidden(int slot, int start, ReadOnlySpan<int> ids)
+    {
+        Prefill(slot, start, ids, allLogits: false);
+        return (float[])[.. ids.ToArray().SelectMany(id => Enumerable.Repeat((float)id, HiddenSize))];
     }
 
     public ReadOnlySpan<float> Decode(ReadOnlySpan<int> ids, ReadOnlySpan<int> lengths)
@@ -67,8 +85,9 @@ internal sealed class HashRunner(int vocabSize, int slots, int contextLength) : 
     public void CopySlot(int from, int to, int tokens)
     {
         Check(tokens <= _cache[from].Count, "More is copied than there is.");
+        int[] copied = [.. _cache[from].Take(tokens)];
         _cache[to].Clear();
-        _cache[to].AddRange(_cache[from].Take(tokens));
+        _cache[to].AddRange(copied);
     }
 
     public void Dispose() => IsDisposed = true;

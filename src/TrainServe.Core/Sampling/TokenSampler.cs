@@ -37,8 +37,11 @@ public sealed class TokenSampler
             throw new NonFiniteLogitsException();
         }
         int id = parameters.Temperature == 0 ? best : Draw(adjusted, best, parameters, Uniform(seed, position));
-        return new TokenLogProb(id, logits[id] - LogSumExp(logits));
+        return new TokenLogProb(id, LogProb(logits, id));
     }
+
+    /// <summary>The natural log of a token's probability under the model's own distribution.</summary>
+    public float LogProb(ReadOnlySpan<float> logits, int id) => logits[id] - LogSumExp(logits);
 
     /// <summary>The most likely tokens, best first.</summary>
     public TokenLogProb[] MostLikely(ReadOnlySpan<float> logits, int count)

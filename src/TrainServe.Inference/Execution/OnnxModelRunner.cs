@@ -12,15 +12,18 @@ public sealed class OnnxModelRunner : IModelRunner
     private readonly RunOptions _runOptions = new();
     private readonly KvArena _arena;
     private readonly StepBuffers _buffers;
-    private readonly StepBinding?[] _prefill, _decode;
+    private readonly StepBinding?[] _prefill, _hidden, _decode;
+    private readonly string _output;
+    private readonly int _outputWidth, _hiddenSize;
 
     private OnnxModelRunner(InferenceSession session, ModelConfig config, RunnerOptions options)
     {
         (_session, VocabSize, Slots, ContextLength) = (session, config.VocabSize, options.Slots, options.ContextLength);
-        (_prefill, _decode) = (new StepBinding?[Slots], new StepBinding?[Slots + 1]);
+        (_prefill, _hidden, _decode) = (new StepBinding?[Slots], new StepBinding?[Slots], new StepBinding?[Slots + 1]);
+        (_output, _outputWidth, _hiddenSize) = config.IsRewardModel ? (GraphNames.Score, 1, config.HiddenSize) : (GraphNames.Logits, VocabSize, config.HiddenSize);
         var cache = session.InputMetadata[GraphNames.PastKey(0)];
         _arena = new KvArena(config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, cache.Dimensions[^1], cache.ElementDataType);
-        _buffers = new StepBuffers(Slots, ContextLength, VocabSize);
+        _buffers = new StepBuffers(Slots, ContextLength, Math.Max(_outputWidth, _hiddenSize));
     }
 
     /// <summary>V</summary>
@@ -31,6 +34,9 @@ public sealed class OnnxModelRunner : IModelRunner
 
     /// <summary>Tokens that a slot can hold.</summary>
     public int ContextLength { get; }
+
+    /// <inheritdoc/>
+    public bool GivesHidden => _session.OutputMetadata.ContainsKey(GraphNames.Hidden);
 
     /// <summary>Bytes of the key-value cache.</summary>
     public long CacheSizeBytes => _arena.SizeBytes;
@@ -64,25 +70,23 @@ public sealed class OnnxModelRunner : IModelRunner
     }
 
     /// <inheritdoc cref="IModelRunner.Prefill"/>
+    /// <remarks>A reward model gives scores in place of logits, one number for each wanted token.</remarks>
     public ReadOnlySpan<float> Prefill(int slot, int start, ReadOnlySpan<int> ids, bool allLogits)
     {
-        RequireRange(nameof(slot), slot, 0, Slots - 1);
-        RequireRange(nameof(start), start, 0, ContextLength - 1);
-        RequireRange(nameof(ids), ids.Length, 1, ContextLength - start);
-        CopyIds(ids);
-        int total = start + ids.Length, rows = allLogits ? ids.Length : 1;
-        // The kernel wants the index of the last valid token, not their number.
-        _buffers.SequenceLengths.Span(1)[0] = total - 1;
-        _buffers.TotalLength.Span(1)[0] = total;
-        _buffers.RequireLogitRows(rows);
-        var wanted = _buffers.LogitIndex.Span(rows);
-        for (int row = 0; row < rows; row++)
-        {
-            wanted[row] = ids.Length - rows + row;
-        }
-        var binding = _prefill[slot] ??= new StepBinding(_session, _arena, _buffers, slot, rows: 1);
+        int rows = allLogits ? ids.Length : 1;
+        PreparePrefill(slot, start, ids, rows);
+        var binding = _prefill[slot] ??= new StepBinding(_session, _arena, _buffers, slot, rows: 1, _output, _outputWidth);
         binding.Run(_session, _runOptions, ids.Length, rows);
-        return Logits(rows);
+        return _buffers.Logits.Span(checked(rows * _outputWidth));
+    }
+
+    /// <inheritdoc cref="IModelRunner.PrefillHidden"/>
+    public ReadOnlySpan<float> PrefillHidden(int slot, int start, ReadOnlySpan<int> ids)
+    {
+        PreparePrefill(slot, start, ids, ids.Length);
+        var binding = _hidden[slot] ??= new StepBinding(_session, _arena, _buffers, slot, rows: 1, GraphNames.Hidden, _hiddenSize);
+        binding.Run(_session, _runOptions, ids.Length, ids.Length);
+        return _buffers.Logits.Span(checked(ids.Length * _hiddenSize));
     }
 
     /// <inheritdoc cref="IModelRunner.Decode"/>
@@ -102,9 +106,9 @@ public sealed class OnnxModelRunner : IModelRunner
             (sequenceLengths[row], wanted[row]) = (lengths[row], row);
         }
         _buffers.TotalLength.Span(1)[0] = longest + 1;
-        var binding = _decode[rows] ??= new StepBinding(_session, _arena, _buffers, firstSlot: 0, rows);
+        var binding = _decode[rows] ??= new StepBinding(_session, _arena, _buffers, firstSlot: 0, rows, _output, _outputWidth);
         binding.Run(_session, _runOptions, newTokens: 1, rows);
-        return Logits(rows);
+        return _buffers.Logits.Span(checked(rows * _outputWidth));
     }
 
     /// <inheritdoc/>
@@ -122,7 +126,7 @@ public sealed class OnnxModelRunner : IModelRunner
 
     public void Dispose()
     {
-        foreach (var binding in _prefill.Concat(_decode))
+        foreach (var binding in _prefill.Concat(_hidden).Concat(_decode))
         {
             binding?.Dispose();
         }
@@ -158,9 +162,34 @@ public sealed class OnnxModelRunner : IModelRunner
         {
             throw new InvalidDataException($"{graphPath} was not exported from a model of this shape: it has {layers} layers where config.json says {config.NumHiddenLayers}, or other key-value heads.");
         }
-        if (!session.OutputMetadata.TryGetValue(GraphNames.Logits, out var logits) || logits.Dimensions[^1] != config.VocabSize)
+        if (config.IsRewardModel)
+        {
+            if (!session.OutputMetadata.ContainsKey(GraphNames.Score))
+            {
+                throw new InvalidDataException($"{graphPath} gives no score, and config.json is that of a reward model.");
+            }
+        }
+        else if (!session.OutputMetadata.TryGetValue(GraphNames.Logits, out var logits) || logits.Dimensions[^1] != config.VocabSize)
         {
             throw new InvalidDataException($"{graphPath} does not give logits over the {config.VocabSize} tokens of config.json.");
+        }
+    }
+
+    private void PreparePrefill(int slot, int start, ReadOnlySpan<int> ids, int rows)
+    {
+        RequireRange(nameof(slot), slot, 0, Slots - 1);
+        RequireRange(nameof(start), start, 0, ContextLength - 1);
+        RequireRange(nameof(ids), ids.Length, 1, ContextLength - start);
+        CopyIds(ids);
+        int total = start + ids.Length;
+        // The kernel wants the index of the last valid token, not their number.
+        _buffers.SequenceLengths.Span(1)[0] = total - 1;
+        _buffers.TotalLength.Span(1)[0] = total;
+        _buffers.RequireLogitRows(rows);
+        var wanted = _buffers.LogitIndex.Span(rows);
+        for (int row = 0; row < rows; row++)
+        {
+            wanted[row] = ids.Length - rows + row;
         }
     }
 
@@ -184,6 +213,4 @@ public sealed class OnnxModelRunner : IModelRunner
             throw new ArgumentOutOfRangeException(name, $"{name} is {value}; it must be from {least} to {most}.");
         }
     }
-
-    private ReadOnlySpan<float> Logits(int rows) => _buffers.Logits.Span(checked(rows * VocabSize));
 }

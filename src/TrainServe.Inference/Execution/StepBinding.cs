@@ -10,16 +10,19 @@ namespace TrainServe.Inference.Execution;
 /// <remarks>Past and present are the same memory, so that a step writes only its own tokens and its time follows the live context, not the capacity.</remarks>
 internal sealed unsafe class StepBinding : IDisposable
 {
+    private readonly string _output;
     private readonly List<OrtValue> _cacheViews = [];
     private readonly List<OrtValue> _shaped = [];
     private readonly OrtIoBinding _binding;
     private readonly StepBuffers _buffers;
-    private readonly int _rows;
+    private readonly int _rows, _width;
     private (int NewTokens, int LogitRows, nint Logits) _bound;
 
-    public StepBinding(InferenceSession session, KvArena arena, StepBuffers buffers, int firstSlot, int rows)
+    /// <param name="output">Of the graph: what to compute for the wanted rows.</param>
+    /// <param name="width">Numbers of one row of it.</param>
+    public StepBinding(InferenceSession session, KvArena arena, StepBuffers buffers, int firstSlot, int rows, string output, int width)
     {
-        (_buffers, _rows) = (buffers, rows);
+        (_buffers, _rows, _output, _width) = (buffers, rows, output, width);
         _binding = session.CreateIoBinding();
         for (int layer = 0; layer < arena.Layers; layer++)
         {
@@ -62,7 +65,7 @@ internal sealed unsafe class StepBinding : IDisposable
         _binding.BindInput(GraphNames.SequenceLengths, Shaped(_buffers.SequenceLengths.Pointer, TensorElementType.Int32, sizeof(int), _rows));
         _binding.BindInput(GraphNames.TotalLength, Shaped(_buffers.TotalLength.Pointer, TensorElementType.Int32, sizeof(int), 1));
         _binding.BindInput(GraphNames.LogitIndex, Shaped(_buffers.LogitIndex.Pointer, TensorElementType.Int64, sizeof(long), logitRows));
-        _binding.BindOutput(GraphNames.Logits, Shaped(_buffers.Logits.Pointer, TensorElementType.Float, sizeof(float), logitRows, _buffers.VocabSize));
+        _binding.BindOutput(_output, Shaped(_buffers.Logits.Pointer, TensorElementType.Float, sizeof(float), logitRows, _width));
         Array.ForEach(old, value => value.Dispose());
     }
 
@@ -75,23 +78,22 @@ internal sealed unsafe class StepBinding : IDisposable
 }
 
 /// <summary>Memory of a step's small inputs and of its logits, at fixed places that bindings point to.</summary>
-internal sealed class StepBuffers(int slots, int contextLength, int vocabSize) : IDisposable
+internal sealed class StepBuffers(int slots, int contextLength, int rowWidth) : IDisposable
 {
-    public int VocabSize { get; } = vocabSize;
     public NativeBuffer<long> Ids { get; } = new(Math.Max(slots, contextLength));
     public NativeBuffer<long> LogitIndex { get; } = new(Math.Max(slots, contextLength));
     public NativeBuffer<int> SequenceLengths { get; } = new(slots);
     public NativeBuffer<int> TotalLength { get; } = new(1);
 
-    /// <summary>A row for each slot; more only once somebody wants the logits of whole sequences.</summary>
-    public NativeBuffer<float> Logits { get; private set; } = new((long)slots * vocabSize);
+    /// <summary>Rows of logits, or of hidden states: one for each slot, and more only once somebody wants those of whole sequences.</summary>
+    public NativeBuffer<float> Logits { get; private set; } = new((long)slots * rowWidth);
 
     public void RequireLogitRows(int rows)
     {
-        if (Logits.Count < (long)rows * VocabSize)
+        if (Logits.Count < (long)rows * rowWidth)
         {
             Logits.Dispose();
-            Logits = new NativeBuffer<float>((long)rows * VocabSize);
+            Logits = new NativeBuffer<float>((long)rows * rowWidth);
         }
     }
 

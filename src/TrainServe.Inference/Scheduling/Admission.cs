@@ -39,6 +39,17 @@ internal sealed class Admission(EngineOptions options, TimeProvider time)
         }
     }
 
+    /// <summary>A running request lost its slot and waits again.</summary>
+    public void Suspend(int promptTokens)
+    {
+        lock (_gate)
+        {
+            _running--;
+            _waiting++;
+            _waitingPromptTokens += promptTokens;
+        }
+    }
+
     /// <summary>A waiting request will never run.</summary>
     public void Leave(int promptTokens)
     {
