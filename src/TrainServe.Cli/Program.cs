@@ -25,5 +25,6 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     GenerateCommand.Create(),
     ChatCommand.Create(),
     InspectCommand.Create(),
+    BenchCommand.Create(),
 };
 return await ExitCodes.RunAsync(root, args);

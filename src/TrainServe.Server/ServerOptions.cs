@@ -20,6 +20,9 @@ internal sealed record ServerOptions
     /// <summary>Sequences that are computed together, for each model.</summary>
     public int Slots { get; init; } = 8;
 
+    /// <summary>Further slots that keep what was computed for earlier prompts.</summary>
+    public int PrefixSlots { get; init; } = 4;
+
     /// <summary>Tokens of prompt and answer together; 0 for what the model was trained for.</summary>
     public int ContextLength { get; init; }
 
@@ -88,6 +91,7 @@ internal sealed record ServerOptions
             Precision = settings.OneOf(nameof(Precision), defaults.Precision, "auto", "fp32", "int8", "int4"),
             ModelPrecisions = settings.Pairs(nameof(ModelPrecisions), "auto", "fp32", "int8", "int4"),
             Slots = settings.Whole(nameof(Slots), defaults.Slots, 1, 1024),
+            PrefixSlots = settings.Whole(nameof(PrefixSlots), defaults.PrefixSlots, 0, 1024),
             ContextLength = settings.Whole(nameof(ContextLength), defaults.ContextLength, 0, 1 << 24),
             PrefillChunk = settings.Whole(nameof(PrefillChunk), defaults.PrefillChunk, 2, 1 << 16),
             Threads = settings.Whole(nameof(Threads), defaults.Threads, 0, 1024),
@@ -123,7 +127,7 @@ internal sealed record ServerOptions
     /// <summary>The command line's short names: <c>--max-body-bytes</c> is <c>TrainServe:MaxBodyBytes</c>.</summary>
     public static IDictionary<string, string> Switches { get; } = new[]
     {
-        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
+        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
         nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(OtlpEndpoint), nameof(LogPrompts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);

@@ -29,7 +29,7 @@ internal sealed class ScriptedEngine : ITextEngine
     public EngineStatus Status => new() { Running = Running, Waiting = 0, Slots = 8, Fault = Fault, SinceProgress = SinceProgress };
 
     /// <summary>Says the given ids one after the other, then a token that ends the answer.</summary>
-    public static ScriptedEngine Saying(params int[] ids) => new() { Script = (_, _) => Say(ids) };
+    public static ScriptedEngine Saying(params int[] ids) => new() { Script = (request, _) => Say(ids, request.PromptIds.Count / 2) };
 
     public async IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -62,13 +62,13 @@ internal sealed class ScriptedEngine : ITextEngine
 
     public static GeneratedToken Token(int id, FinishReason? finish = null) => new(id, -0.5f, [], finish);
 
-    private static async IAsyncEnumerable<GeneratedToken> Say(int[] ids)
+    private static async IAsyncEnumerable<GeneratedToken> Say(int[] ids, int cached)
     {
         foreach (int id in ids)
         {
             await Task.Yield();
-            yield return Token(id);
+            yield return Token(id) with { CachedPromptTokens = cached };
         }
-        yield return Token(0, FinishReason.Stop);
+        yield return Token(0, FinishReason.Stop) with { CachedPromptTokens = cached };
     }
 }

@@ -7,7 +7,7 @@ internal static class MassSelection
     /// <param name="weights">[V]: the mass of each, larger for larger logits.</param>
     /// <param name="needed">The mass to reach; if all together miss it by rounding, all are kept.</param>
     /// <param name="order">Scratch, [V].</param>
-    public static Cut Find(ReadOnlySpan<float> logits, ReadOnlySpan<float> weights, double needed, int[] order)
+    public static Cut Find(ReadOnlySpan<float> logits, ReadOnlySpan<float> weights, double needed, Span<int> order)
     {
         for (int id = 0; id < order.Length; id++)
         {
@@ -38,7 +38,7 @@ internal static class MassSelection
     }
 
     /// <summary>Puts what is better than the middle token before it and the rest behind it; gives its new place.</summary>
-    private static int Partition(ReadOnlySpan<float> logits, int[] order, int start, int end)
+    private static int Partition(ReadOnlySpan<float> logits, Span<int> order, int start, int end)
     {
         int middle = (start + end) / 2, last = end - 1;
         (order[middle], order[last]) = (order[last], order[middle]);

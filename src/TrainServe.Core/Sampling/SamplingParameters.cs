@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace TrainServe.Core.Sampling;
 
-/// <summary>How the next token is chosen. Applied in this order: logit bias, repetition, frequency and presence penalty, the request's constraint, temperature, top-k, top-p, min-p.</summary>
+/// <summary>How the next token is chosen. Applied in this order: logit bias, repetition, frequency and presence penalty, the request's constraint, temperature, top-k, top-p, min-p, typical-p.</summary>
 public sealed record SamplingParameters
 {
     /// <summary>Always the most likely token.</summary>
@@ -19,6 +19,9 @@ public sealed record SamplingParameters
 
     /// <summary>Drops tokens less likely than this part of the most likely one's probability (Nguyen et al. 2024, arXiv:2407.01082).</summary>
     public float MinP { get; init; }
+
+    /// <summary>Keeps the fewest tokens whose surprise is nearest to the expected one and whose probabilities reach this sum (Meister et al. 2023, arXiv:2202.00666).</summary>
+    public float TypicalP { get; init; } = 1;
 
     /// <summary>Subtracted for each time that a token was generated before.</summary>
     public float FrequencyPenalty { get; init; }
@@ -47,6 +50,7 @@ public sealed record SamplingParameters
         Require(SamplingRanges.TopK, TopK, nameof(TopK));
         Require(SamplingRanges.TopP, TopP, nameof(TopP));
         Require(SamplingRanges.MinP, MinP, nameof(MinP));
+        Require(SamplingRanges.TypicalP, TypicalP, nameof(TypicalP));
         Require(SamplingRanges.FrequencyPenalty, FrequencyPenalty, nameof(FrequencyPenalty));
         Require(SamplingRanges.PresencePenalty, PresencePenalty, nameof(PresencePenalty));
         Require(SamplingRanges.RepetitionPenalty, RepetitionPenalty, nameof(RepetitionPenalty));

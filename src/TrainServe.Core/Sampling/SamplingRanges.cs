@@ -19,6 +19,7 @@ public static class SamplingRanges
     /// <summary>0 leaves the most likely token.</summary>
     public static NumberRange TopP { get; } = new(0, 1);
     public static NumberRange MinP { get; } = new(0, 1);
+    public static NumberRange TypicalP { get; } = new(0, 1);
     public static NumberRange FrequencyPenalty { get; } = new(-2, 2);
     public static NumberRange PresencePenalty { get; } = new(-2, 2);
 

@@ -16,6 +16,7 @@ public sealed class TokenSampler
     private readonly float[] _logits, _weights;
     private readonly TopTokens _top = new();
     private int[]? _survivors, _order;
+    private float[]? _nearness;
 
     public TokenSampler(int vocabSize) => (_logits, _weights) = (new float[vocabSize], new float[vocabSize]);
 
@@ -91,7 +92,8 @@ public sealed class TokenSampler
         {
             cut = TopPOfAll(logits, highest, parameters);
         }
-        return Walk(Survivors(logits, highest, cut, parameters), uniform);
+        var survivors = Survivors(logits, highest, cut, parameters);
+        return Walk(parameters.TypicalP < 1 ? Typical(survivors.Length, parameters.TypicalP) : survivors, uniform);
     }
 
     /// <summary>Top-p within the top-k: few candidates, best first.</summary>
@@ -138,6 +140,35 @@ public sealed class TokenSampler
         {
             // A weight is the token's probability over that of the most likely one.
             if (weights[i] >= parameters.MinP && weights[i] > 0)
+            {
+                (ids[kept], weights[kept]) = (ids[i], weights[i]);
+                kept++;
+            }
+        }
+        return ids.AsSpan(0, kept);
+    }
+
+    /// <summary>Of the survivors those whose surprise, -log p, is nearest to their entropy, as many as have the mass together.</summary>
+    private ReadOnlySpan<int> Typical(int count, float mass)
+    {
+        int[] ids = _survivors!;
+        var weights = _weights.AsSpan(0, count);
+        var nearness = (_nearness ??= new float[_weights.Length]).AsSpan(0, count);
+        double total = Sum(weights), entropy = 0;
+        for (int i = 0; i < count; i++)
+        {
+            double p = weights[i] / total;
+            entropy -= p * Math.Log(p);
+        }
+        for (int i = 0; i < count; i++)
+        {
+            nearness[i] = -(float)Math.Abs(-Math.Log(weights[i] / total) - entropy);
+        }
+        var last = MassSelection.Find(nearness, weights, mass * total, (_order ??= new int[_weights.Length]).AsSpan(0, count));
+        int kept = 0;
+        for (int i = 0; i < count; i++)
+        {
+            if (nearness[i] > last.Logit || (nearness[i] == last.Logit && i <= last.Id))
             {
                 (ids[kept], weights[kept]) = (ids[i], weights[i]);
                 kept++;

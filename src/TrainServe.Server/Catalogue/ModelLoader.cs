@@ -29,6 +29,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         var engine = GenerationEngine.Load(package, precision, new EngineOptions
         {
             Slots = options.Slots,
+            PrefixSlots = options.PrefixSlots,
             ContextLength = contextLength,
             PrefillChunk = options.PrefillChunk,
             Threads = options.Threads,

@@ -7,6 +7,7 @@ using TrainServe.Server.Generation;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Limits;
 using TrainServe.Server.Requests;
+using TrainServe.Server.Security;
 using TrainServe.Server.Telemetry;
 
 namespace TrainServe.Server.Endpoints;
@@ -55,7 +56,8 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         RequireRoom(model);
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         var prompts = Encode(model, request);
-        var plan = SamplingPlan.Make(model, request, prompts, PromptName, answer.Id);
+        // Prompts are shared within a key's own requests only: the time of an answer must not tell one caller what another asked.
+        GenerationRequest[] plan = [.. SamplingPlan.Make(model, request, prompts, PromptName, answer.Id).Select(choice => choice with { CacheSalt = context.Features.Caller()?.Name })];
         int promptTokens = prompts.Sum(prompt => prompt.Length);
         await services.Limits.ChargePromptAsync(context, promptTokens);
         var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs, request is ConversationFields { CallsTools: true } ? model.ToolCallId : null)).ToArray();

