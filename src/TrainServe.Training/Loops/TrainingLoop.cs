@@ -90,7 +90,6 @@ public sealed class TrainingLoop : IDisposable
         (_sessionStart, _secondsBefore, _savedAt) = (_setup.Time.GetTimestamp(), _state.Seconds, _setup.Time.GetTimestamp());
         using var metrics = new MetricsLog(_setup.Directory, _setup.Time, _state.Step);
         int microRows = _setup.Training.MicroBatchRows ?? _setup.Training.BatchRows;
-        using var batches = new BatchPrefetcher(_setup.Data, _state.Cursor, microRows);
         while (true)
         {
             if (IsMeasurementDue() && !TryMeasure(metrics, stop))
@@ -110,21 +109,22 @@ public sealed class TrainingLoop : IDisposable
             {
                 Save();
             }
-            Advance(batches, metrics, _setup.Training.BatchRows / microRows);
+            Advance(metrics, microRows);
         }
     }
 
     public void Dispose() => _optimizer.Dispose();
 
-    private void Advance(BatchPrefetcher batches, MetricsLog metrics, int microBatches)
+    // Read here and not ahead on a thread of its own: a garbage collection that another thread begins can free the numbers that TorchSharp has just handed to libtorch.
+    private void Advance(MetricsLog metrics, int microRows)
     {
         long started = _setup.Time.GetTimestamp();
-        var taken = new List<TokenBatch>(microBatches);
-        for (int i = 0; i < microBatches; i++)
+        var taken = new List<TokenBatch>();
+        for (int rows = 0; rows < _setup.Training.BatchRows; rows += microRows)
         {
-            taken.Add(batches.Take());
+            taken.Add(_setup.Data.Read(taken.Count == 0 ? _state.Cursor : taken[^1].After, microRows));
         }
-        double waited = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
+        double read = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
         ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step)).NextUInt64();
         var result = RunStep(taken, learningRate, dropoutSeed);
         _state = _state with
@@ -138,7 +138,7 @@ public sealed class TrainingLoop : IDisposable
             TrainLoss = double.IsFinite(result.Loss) ? result.Loss : null,
             Seconds = Seconds,
         };
-        Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, waited);
+        Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, read);
     }
 
     private StepResult RunStep(List<TokenBatch> taken, double learningRate, ulong dropoutSeed)
@@ -158,7 +158,7 @@ public sealed class TrainingLoop : IDisposable
     private static bool IsOutOfMemory(Exception error) => error is OutOfMemoryException
         || (error is System.Runtime.InteropServices.ExternalException && (error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase) || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)));
 
-    private void Report(MetricsLog metrics, List<TokenBatch> taken, StepResult result, double learningRate, double seconds, double waited)
+    private void Report(MetricsLog metrics, List<TokenBatch> taken, StepResult result, double learningRate, double seconds, double read)
     {
         double tokensPerSecond = result.LearnedTokens / Math.Max(seconds, 1e-9);
         var scalars = new Dictionary<string, double>(StringComparer.Ordinal)
@@ -168,7 +168,7 @@ public sealed class TrainingLoop : IDisposable
             ["gradient_norm"] = result.GradientNorm,
             ["tokens"] = _state.LearnedTokens,
             ["tokens_per_second"] = tokensPerSecond,
-            ["data_seconds"] = waited,
+            ["data_seconds"] = read,
             ["seconds"] = _state.Seconds,
         };
         metrics.Write("train", _state.Step, scalars);

@@ -77,24 +77,6 @@ public sealed class RowMixtureTests : IDisposable
         Assert.Equal("little has 8 tokens to train on; a row of 8 needs 9. Give more text, or lower data.sequence_length.", error.Message);
     }
 
-    [Fact]
-    public void What_was_read_ahead_does_not_count_as_consumed()
-    {
-        var mixture = Mixture([("a", 300, 1)], columns: 7);
-        using var prefetcher = new BatchPrefetcher(mixture, mixture.Start, rows: 2);
-        prefetcher.Take();
-        Assert.Equal([4], prefetcher.Take().After.RowsBySource);
-    }
-
-    [Fact]
-    public void A_failure_on_the_reading_thread_reaches_the_trainer()
-    {
-        var mixture = Mixture([("a", 300, 1)], columns: 7);
-        _streams[0].Dispose();
-        using var prefetcher = new BatchPrefetcher(mixture, mixture.Start, rows: 2);
-        Assert.Throws<ObjectDisposedException>(() => prefetcher.Take());
-    }
-
     private RowMixture Mixture((string Name, int Tokens, double Weight)[] sources, int columns)
     {
         var windows = new List<WindowSource>();
