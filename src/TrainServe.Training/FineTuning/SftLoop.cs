@@ -48,7 +48,7 @@ public sealed class SftLoop : ITrainingRun
         {
             Stage = Stage,
             Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, rows, columns),
+            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model)),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,

@@ -1,8 +1,9 @@
 using TrainServe.Core;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Loops;
 
-/// <summary>What a run will need in memory, in bytes: an estimate from the shapes, without libtorch itself (about 0.4 GB).</summary>
+/// <summary>What a run will need in memory, in bytes: an estimate from the shapes, without libtorch itself (about 0.2 GB).</summary>
 /// <param name="WeightsBytes">Weights, gradients and both moments, four bytes each.</param>
 /// <param name="ActivationsBytes">What forward keeps for backward, for one micro-batch, with the gradients in flight.</param>
 public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
@@ -15,15 +16,37 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
     /// <param name="config">The model.</param>
     /// <param name="rows">Of a micro-batch, B.</param>
     /// <param name="columns">Tokens of a row, T.</param>
-    public static MemoryEstimate Of(ModelConfig config, int rows, int columns)
+    /// <param name="kernels">What computes the step; libtorch's operators when null.</param>
+    public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null)
     {
-        long tokens = (long)rows * columns, width = config.HiddenSize;
-        long heads = (long)(config.NumAttentionHeads + 2 * config.NumKeyValueHeads) * config.HeadDim, query = (long)config.NumAttentionHeads * config.HeadDim;
+        long tokens = (long)rows * columns;
+        return new MemoryEstimate(16 * config.ParameterCount, kernels is { IsFast: true } ? Fast(config, tokens) : (long)(GradientsInFlight * Plain(config, tokens)));
+    }
+
+    // Single precision throughout.
+    private static long Plain(ModelConfig config, long tokens)
+    {
+        long width = config.HiddenSize, query = Query(config);
         // A block keeps: two norms with their inputs, query-key-value before and after rotation, keys and values repeated for every head, attention's
         // output, gate and up, their product, and both sums.
-        long perLayer = 6 * width + 2 * heads + 4 * query + 4L * config.IntermediateSize;
+        long perLayer = 6 * width + 2 * Heads(config) + 4 * query + 4L * config.IntermediateSize;
         // Logits, their softmax, and its gradient.
         long head = 3L * config.VocabSize + 2 * width;
-        return new MemoryEstimate(16 * config.ParameterCount, (long)(GradientsInFlight * 4 * tokens * (config.NumHiddenLayers * perLayer + head)));
+        return 4 * tokens * (config.NumHiddenLayers * perLayer + head);
     }
+
+    // Streams are single precision, what a block computes is bfloat16; logits are never kept.
+    private static long Fast(ModelConfig config, long tokens)
+    {
+        long width = config.HiddenSize, inner = config.IntermediateSize;
+        // A block keeps: both streams, both normalised, query-key-value, attention's output, gate and up.
+        long perLayer = 2 * 4 * width + 2 * 2 * width + 2 * Heads(config) + 2 * Query(config) + 2 * 2 * inner;
+        // One block's gradients: gate, up and their product, query-key-value, attention's output, streams and normalised. And the head's input with its gradient.
+        long once = 3 * 2 * inner + 2 * Heads(config) + 2 * Query(config) + 3 * 4 * width + 3 * 2 * width + 3 * 4 * width;
+        return tokens * (config.NumHiddenLayers * perLayer + once) + 2 * config.ParameterCount;
+    }
+
+    private static long Heads(ModelConfig config) => (long)(config.NumAttentionHeads + 2 * config.NumKeyValueHeads) * config.HeadDim;
+
+    private static long Query(ModelConfig config) => (long)config.NumAttentionHeads * config.HeadDim;
 }
