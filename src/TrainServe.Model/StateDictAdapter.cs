@@ -42,6 +42,15 @@ public static class StateDictAdapter
     /// <exception cref="KeyNotFoundException">The model has no such weight.</exception>
     public static Tensor View(Transformer model, string name) => Places(model)[name].View();
 
+    /// <summary>The gradient of one weight as a view; null where there is none yet.</summary>
+    /// <returns>Owned by the caller.</returns>
+    /// <exception cref="KeyNotFoundException">The model has no such weight.</exception>
+    public static Tensor? GradientView(Transformer model, string name)
+    {
+        var place = Places(model)[name];
+        return place.Parameter.grad?.narrow(0, place.First, place.Rows);
+    }
+
     /// <summary>Sets every weight to what <paramref name="fill"/> writes: its name, its shape, its values in row-major order.</summary>
     internal static void Fill(Transformer model, WeightFiller fill)
     {

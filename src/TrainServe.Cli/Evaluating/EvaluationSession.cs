@@ -139,7 +139,12 @@ internal sealed class EvaluationSession : IDisposable
 
     private GenerationSettings Settings(float temperature) => new(_options.MaxTokens, new SamplingParameters { Temperature = _options.Temperature ?? temperature, Seed = _options.Seed });
 
-    private List<T> Limited<T>(IEnumerable<T> items) => [.. _options.Limit > 0 ? items.Take(_options.Limit) : items];
+    // Spread over the whole file: files are sorted by phenomenon or subject.
+    private List<T> Limited<T>(IEnumerable<T> items)
+    {
+        List<T> all = [.. items];
+        return _options.Limit <= 0 || _options.Limit >= all.Count ? all : [.. Enumerable.Range(0, _options.Limit).Select(place => all[(int)((long)place * all.Count / _options.Limit)])];
+    }
 
     private string Find(string name)
     {

@@ -3,7 +3,9 @@ using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Tokenization;
 using TrainServe.Model;
+using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.FineTuning.Lora;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
 
@@ -14,6 +16,9 @@ namespace TrainServe.Training.FineTuning;
 public sealed class SftLoop : ITrainingRun
 {
     public const string Stage = "sft";
+
+    /// <summary>Where adapters are written in the run's directory.</summary>
+    public const string AdapterDirectory = "adapter";
     private const string TokenizerDirectory = "tokenizer";
     private readonly RunOptions _options;
     private readonly FineTuningRecipe _recipe;
@@ -103,8 +108,7 @@ public sealed class SftLoop : ITrainingRun
     /// <inheritdoc/>
     public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop)
     {
-        using var loop = new TrainingLoop(_setup);
-        var outcome = loop.Run(_options.Resume, stop);
+        var outcome = _recipe.Lora is null ? Train(stop) : TrainAdapters(stop);
         if (outcome.End == TrainingEnd.Interrupted)
         {
             return (outcome, null);
@@ -125,6 +129,34 @@ public sealed class SftLoop : ITrainingRun
     }
 
     public void Dispose() => _model.Dispose();
+
+    private TrainingOutcome Train(CancellationToken stop)
+    {
+        using var loop = new TrainingLoop(_setup);
+        return loop.Run(_options.Resume, stop);
+    }
+
+    // The model's directory gets the merged weights; beside it the adapters lie alone, in PEFT's layout.
+    private TrainingOutcome TrainAdapters(CancellationToken stop)
+    {
+        using var objective = new LoraObjective(_recipe, _model, _setup.Data, _setup.Validation);
+        var outcome = new ObjectiveTrainer(new ObjectiveSetup
+        {
+            Objective = objective,
+            Measuring = _recipe.Validation,
+            Saving = _recipe.Checkpoint,
+            MaxSkippedSteps = _recipe.Training.MaxSkippedSteps,
+            Identity = _setup.Identity,
+            Directory = _options.Output,
+            Time = _setup.Time,
+            Display = _setup.Display,
+        }).Run(_options.Resume, stop);
+        if (outcome.End != TrainingEnd.Interrupted)
+        {
+            PeftAdapter.Write(Path.Combine(_options.Output, AdapterDirectory), objective.Adapters, _recipe.Lora!, _parent.Name);
+        }
+        return outcome;
+    }
 
     // A base model whose tokenizer has the control tokens, but no template yet, gets ours.
     private static ChatTemplate TemplateOf(ModelPackage parent, TextTokenizer tokenizer)

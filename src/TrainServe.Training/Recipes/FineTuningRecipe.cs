@@ -7,6 +7,9 @@ public sealed record FineTuningRecipe : IRecipeSection
     public ulong Seed { get; init; } = 1;
     public ConversationDataSection Data { get; init; } = new();
     public required TrainingSection Training { get; init; }
+
+    /// <summary>Learns low-rank adapters instead of all weights; not set learns all.</summary>
+    public LoraSection? Lora { get; init; }
     public OptimizerSection Optimizer { get; init; } = new() { LearningRate = 3e-4, MinLearningRate = 3e-5, WarmupSteps = 20 };
     public ValidationSection Validation { get; init; } = new();
 
