@@ -56,7 +56,7 @@ public static class ScoredTransformer
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        StateDictAdapter.View(model, WeightNames.Score).mul_(factor);
+        StateDictAdapter.View(model, WeightNames.Score).mul_(LiveScalar.Of(factor));
     }
 
     private static void Set(Transformer model, string name, long[] shape, Filler fill)

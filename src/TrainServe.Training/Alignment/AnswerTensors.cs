@@ -46,7 +46,7 @@ public static class AnswerTensors
         var hiddenNC = HiddenBefore(model, rows, padding);
         var targetsN = tensor(rows.SelectMany(row => row.Ids[row.PromptLength..]).Select(id => (long)id).ToArray(), ScalarType.Int64, model.Device);
         var logitsNV = model.Head(hiddenNC).to(ScalarType.Float32);
-        var logProbsNV = nn.functional.log_softmax(temperature == 1 ? logitsNV : logitsNV / temperature, 1);
+        var logProbsNV = nn.functional.log_softmax(temperature == 1 ? logitsNV : logitsNV / LiveScalar.Of((double)temperature), 1);
         var chosenN = logProbsNV.gather(1, targetsN.unsqueeze(1)).squeeze(1);
         var entropyN = withEntropy ? -(logProbsNV.exp() * logProbsNV).sum(1) : null;
         return (chosenN.MoveToOuterDisposeScope(), entropyN?.MoveToOuterDisposeScope());
@@ -78,7 +78,7 @@ public static class AnswerTensors
     {
         using var scope = NewDisposeScope();
         var rowOfN = tensor(rows.SelectMany((row, index) => Enumerable.Repeat((long)index, row.Length)).ToArray(), ScalarType.Int64, valuesN.device);
-        return zeros([rows.Count], valuesN.dtype, valuesN.device).index_add(0, rowOfN, valuesN, 1).MoveToOuterDisposeScope();
+        return zeros([rows.Count], valuesN.dtype, valuesN.device).index_add(0, rowOfN, valuesN, LiveScalar.Of(1)).MoveToOuterDisposeScope();
     }
 
     // Hidden states of the positions from which the answers' tokens are predicted, [N, C].

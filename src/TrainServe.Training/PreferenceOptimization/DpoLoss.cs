@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainServe.Model;
 using TrainServe.Training.Recipes;
 using static TorchSharp.torch;
 
@@ -24,8 +25,8 @@ public static class DpoLoss
         using var scope = NewDisposeScope();
         var gapB = policyChosenB - policyRejectedB - (referenceChosenB - referenceRejectedB);
         var lossB = settings.Loss == DpoLossKind.Ipo
-            ? (gapB - 1 / (2 * settings.Beta)).square()
-            : -(1 - settings.LabelSmoothing) * nn.functional.logsigmoid(settings.Beta * gapB) - settings.LabelSmoothing * nn.functional.logsigmoid(-settings.Beta * gapB);
+            ? (gapB - LiveScalar.Of(1 / (2 * settings.Beta))).square()
+            : LiveScalar.Of(settings.LabelSmoothing - 1) * nn.functional.logsigmoid(LiveScalar.Of(settings.Beta) * gapB) - LiveScalar.Of(settings.LabelSmoothing) * nn.functional.logsigmoid(LiveScalar.Of(-settings.Beta) * gapB);
         return lossB.MoveToOuterDisposeScope();
     }
 }

@@ -54,7 +54,7 @@ internal sealed class DpoObjective : IObjective
         {
             using var scope = NewDisposeScope();
             var lossB = Loss(micro, found);
-            (lossB.sum() / rows).backward();
+            (lossB.sum() / LiveScalar.Of(rows)).backward();
         }
         double learningRate = _schedule.At(step), loss = found.Loss / rows;
         var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(loss));
@@ -120,7 +120,7 @@ internal sealed class DpoObjective : IObjective
         var (ours, theirs) = isMean ? (policy2B / tokens2B, reference2B / tokens2B) : (policy2B, reference2B);
         int count = pairs.Length;
         var lossB = DpoLoss.PerPair(ours.narrow(0, 0, count), ours.narrow(0, count, count), theirs.narrow(0, 0, count), theirs.narrow(0, count, count), _recipe.Dpo);
-        found.Add(lossB, _recipe.Dpo.Beta * (ours - theirs), policy2B);
+        found.Add(lossB, LiveScalar.Of(_recipe.Dpo.Beta) * (ours - theirs), policy2B);
         return lossB;
     }
 

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainServe.Model;
 using static TorchSharp.torch;
 
 namespace TrainServe.Training.Reinforcement;
@@ -20,7 +21,7 @@ public static class PolicyLoss
         using var scope = NewDisposeScope();
         var ratioN = (newLogProbsN - oldLogProbsN).exp();
         var plainN = -advantagesN * ratioN;
-        var clippedN = -advantagesN * ratioN.clamp(1 - clipRange, 1 + clipRange);
+        var clippedN = -advantagesN * Clipped(ratioN, clipRange);
         return maximum(plainN, clippedN).sum().MoveToOuterDisposeScope();
     }
 
@@ -31,8 +32,8 @@ public static class PolicyLoss
         using var scope = NewDisposeScope();
         var differenceN = newLogProbsN - oldLogProbsN;
         var ratioN = differenceN.exp();
-        var clippedN = (-advantagesN * ratioN.clamp(1 - clipRange, 1 + clipRange)).gt(-advantagesN * ratioN);
-        return (clippedN.sum().item<long>(), (ratioN - 1 - differenceN).sum().item<float>());
+        var clippedN = (-advantagesN * Clipped(ratioN, clipRange)).gt(-advantagesN * ratioN);
+        return (clippedN.sum().item<long>(), (ratioN - LiveScalar.Of(1) - differenceN).sum().item<float>());
     }
 
     /// <summary>Half the squared error of values, where a value may move no further than the clip range from the old one: the larger of both losses counts.</summary>
@@ -40,8 +41,8 @@ public static class PolicyLoss
     public static Tensor ValueSum(Tensor valuesN, Tensor oldValuesN, Tensor returnsN, double clipRange)
     {
         using var scope = NewDisposeScope();
-        var clippedN = maximum(minimum(valuesN, oldValuesN + clipRange), oldValuesN - clipRange);
-        return (0.5 * maximum((valuesN - returnsN).square(), (clippedN - returnsN).square()).sum()).MoveToOuterDisposeScope();
+        var clippedN = maximum(minimum(valuesN, oldValuesN + LiveScalar.Of(clipRange)), oldValuesN - LiveScalar.Of(clipRange));
+        return (LiveScalar.Of(0.5) * maximum((valuesN - returnsN).square(), (clippedN - returnsN).square()).sum()).MoveToOuterDisposeScope();
     }
 
     /// <summary>An estimate of the divergence from the reference as a loss.</summary>
@@ -56,10 +57,12 @@ public static class PolicyLoss
         var logRatioN = newLogProbsN - referenceLogProbsN;
         var klN = estimator switch
         {
-            Recipes.KlEstimator.K2 => 0.5 * logRatioN.square(),
-            Recipes.KlEstimator.K3 => (-logRatioN).exp() - 1 + logRatioN,
+            Recipes.KlEstimator.K2 => LiveScalar.Of(0.5) * logRatioN.square(),
+            Recipes.KlEstimator.K3 => (-logRatioN).exp() - LiveScalar.Of(1) + logRatioN,
             _ => throw new ArgumentOutOfRangeException(nameof(estimator), estimator, "k1 has no gradient of its own in a loss; it belongs into the reward."),
         };
         return klN.sum().MoveToOuterDisposeScope();
     }
+
+    private static Tensor Clipped(Tensor ratioN, double clipRange) => ratioN.clamp(LiveScalar.Of(1 - clipRange), LiveScalar.Of(1 + clipRange));
 }

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainServe.Model;
 using TrainServe.Core.Random;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Data;
@@ -116,13 +117,13 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
         var total = policySum;
         if (rules.KlCoefficient > 0)
         {
-            total += rules.KlCoefficient * PolicyLoss.KlSum(newN, Flat(micro, experience => experience.ReferenceLogProbs, device), rules.KlEstimator);
+            total += LiveScalar.Of(rules.KlCoefficient) * PolicyLoss.KlSum(newN, Flat(micro, experience => experience.ReferenceLogProbs, device), rules.KlEstimator);
         }
         if (rules.Update.EntropyCoefficient > 0)
         {
-            total -= rules.Update.EntropyCoefficient * entropyN!.sum();
+            total -= LiveScalar.Of(rules.Update.EntropyCoefficient) * entropyN!.sum();
         }
-        (total / denominator).backward();
+        (total / LiveScalar.Of(denominator)).backward();
         double loss = policySum.item<float>();
         summary.PolicyLoss += loss;
         summary.Entropy += entropyN!.sum().item<float>();
@@ -139,7 +140,7 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
         var device = critic.Model.Device;
         var valuesN = AnswerTensors.Values(critic.Model, rows, rules.Padding);
         var sum = PolicyLoss.ValueSum(valuesN, Flat(micro, experience => experience.Values, device), Flat(micro, experience => experience.Returns, device), rules.ValueClipRange);
-        (rules.ValueCoefficient * sum / tokens).backward();
+        (LiveScalar.Of(rules.ValueCoefficient / tokens) * sum).backward();
         double loss = sum.item<float>();
         summary.ValueLoss += loss;
         return loss;

@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainServe.Model;
 using static TorchSharp.torch;
 
 namespace TrainServe.Training.RewardModeling;
@@ -26,6 +27,6 @@ public static class PreferenceLoss
     public static Tensor Centering(Tensor chosenB, Tensor rejectedB)
     {
         using var scope = NewDisposeScope();
-        return ((chosenB + rejectedB) / 2).square().sum().MoveToOuterDisposeScope();
+        return ((chosenB + rejectedB) / LiveScalar.Of(2)).square().sum().MoveToOuterDisposeScope();
     }
 }

@@ -39,13 +39,16 @@ public sealed class PpoTrainerTests : IDisposable
     [Fact]
     public void Rewards_rise_and_everything_is_logged()
     {
-        var (outcome, package) = Run("out", overrides: ["update.iterations=25", "kl.coefficient=0", "rollout.prompts=16", "update.minibatch_rows=8", "update.micro_batch_rows=8", "optimizer.learning_rate=0.01", "ppo.missing_end_penalty=0"]);
+        LikeA();
+        var (outcome, package) = Run("out", overrides: ["update.iterations=12", "update.epochs=4", "kl.coefficient=0", "rollout.prompts=24", "update.minibatch_rows=12", "update.micro_batch_rows=12", "ppo.missing_end_penalty=0"]);
         package!.Verify();
         Assert.Equal(TrainingEnd.Completed, outcome.End);
         Assert.Equal("ppo", package.Manifest!.Lineage.Stage);
         var lines = Metrics("out");
         double Reward(IEnumerable<JsonElement> some) => some.Average(line => line.GetProperty("reward").GetDouble());
-        Assert.True(Reward(lines.TakeLast(5)) > Reward(lines.Take(5)) + 0.2, $"{Reward(lines.Take(5))} {Reward(lines.TakeLast(5))}");
+        // About half of the answers end in a at first.
+        Assert.InRange(Reward(lines.Take(1)), -0.7, 0.7);
+        Assert.True(Reward(lines.OrderByDescending(line => line.GetProperty("reward").GetDouble()).Take(3)) > 0.8, string.Join(' ', lines.Select(line => line.GetProperty("reward").GetDouble())));
         foreach (string name in new[] { "kl", "entropy", "clip_fraction", "explained_variance", "length", "value_loss", "kl_coefficient", "distinct_2", "ended", "gradient_norm", "sample_1" })
         {
             Assert.True(lines[0].TryGetProperty(name, out _), name);
@@ -146,6 +149,33 @@ public sealed class PpoTrainerTests : IDisposable
         Run("out", overrides: ["data.validation_fraction=0.3", "validation.every_steps=2"]);
         // Before the first step, after steps 2 and 4, and at the end.
         Assert.Equal(4, _display.Validations.Count);
+    }
+
+    // A policy that says a or b, and a reward model that looks at the last token alone: 1 for a, -1 for all others.
+    private void LikeA()
+    {
+        const int width = 32;
+        var config = ModelPackage.Open(_directory.PathOf("policy")).Config;
+        RandomWeights.Write(_directory.PathOf("policy", "model.safetensors"), config, 1, (name, values) =>
+        {
+            for (int row = 0; row < config.VocabSize && name is "model.embed_tokens.weight" or "lm_head.weight"; row++)
+            {
+                // Every hidden state is large in its first place.
+                values[row * width] = name is "lm_head.weight" ? row is 'a' or 'b' ? 0 : -10 : 5;
+            }
+        });
+        RandomWeights.Write(_directory.PathOf("reward", "model.safetensors"), ModelPackage.Open(_directory.PathOf("reward")).Config, 3, (name, values) =>
+        {
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] = name is "model.embed_tokens.weight" ? i / width == 'a' ? 1 : -1
+                    : name is "score.weight" ? 1f / width
+                    : name.EndsWith("o_proj.weight", StringComparison.Ordinal) || name.EndsWith("down_proj.weight", StringComparison.Ordinal) ? 0
+                    : name.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : values[i];
+            }
+        });
+        File.Delete(_directory.PathOf("policy", "manifest.json"));
+        File.Delete(_directory.PathOf("reward", "manifest.json"));
     }
 
     private List<JsonElement> Metrics(string output) => [.. File.ReadLines(_directory.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("event").GetString() == "train")];

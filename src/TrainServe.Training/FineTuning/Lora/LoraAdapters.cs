@@ -50,7 +50,7 @@ internal sealed class LoraAdapters : IDisposable
         foreach (var adapter in _adapters)
         {
             using var scope = NewDisposeScope();
-            StateDictAdapter.View(_model, adapter.Name).copy_(adapter.Base + _scale * adapter.B.matmul(adapter.A));
+            StateDictAdapter.View(_model, adapter.Name).copy_(adapter.Base + LiveScalar.Of(_scale) * adapter.B.matmul(adapter.A));
         }
     }
 
@@ -63,8 +63,8 @@ internal sealed class LoraAdapters : IDisposable
             using var scope = NewDisposeScope();
             if (StateDictAdapter.GradientView(_model, adapter.Name) is { } gradient)
             {
-                adapter.A.grad = (_scale * adapter.B.t().matmul(gradient)).DetachFromDisposeScope();
-                adapter.B.grad = (_scale * gradient.matmul(adapter.A.t())).DetachFromDisposeScope();
+                adapter.A.grad = (LiveScalar.Of(_scale) * adapter.B.t().matmul(gradient)).DetachFromDisposeScope();
+                adapter.B.grad = (LiveScalar.Of(_scale) * gradient.matmul(adapter.A.t())).DetachFromDisposeScope();
             }
         }
     }

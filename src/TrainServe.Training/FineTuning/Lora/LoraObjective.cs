@@ -69,7 +69,7 @@ internal sealed class LoraObjective : IObjective
         {
             using var scope = torch.NewDisposeScope();
             var sum = BatchTensors.LossSum(_model, batch);
-            (sum / learned).backward();
+            (sum / LiveScalar.Of(learned)).backward();
             loss += sum.item<float>() / learned;
         }
         Adapters.TakeGradients();

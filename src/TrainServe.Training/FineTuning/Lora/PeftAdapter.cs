@@ -38,7 +38,7 @@ public static class PeftAdapter
     {
         Directory.CreateDirectory(directory);
         JsonFile.Write(Path.Combine(directory, ConfigFile), new PeftConfig { BaseModelNameOrPath = baseModel, R = settings.Rank, LoraAlpha = settings.Alpha, TargetModules = settings.Targets }, JsonFile.SnakeCase);
-        SafeTensorsWriter.Write(Path.Combine(directory, WeightsFile), adapters.Save(), new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+        SafeTensorsWriter.Write(Path.Combine(directory, WeightsFile), adapters.Save());
     }
 
     /// <summary>Adds a directory's adapters to a model's weights.</summary>
