@@ -75,6 +75,20 @@ internal sealed class ParityCheck(OnnxModelRunner runner, IReadOnlyList<ParitySe
         return (steps, equal, nearTies);
     }
 
+    /// <summary>A reward model's order of the short texts, each scored at its last token.</summary>
+    /// <param name="noise">The largest error that was measured: scores closer than twice this may change places.</param>
+    /// <returns>How many texts keep their place, and how many lose it to a near tie.</returns>
+    public (int Equal, int NearTies) Order(double noise)
+    {
+        double[] expected = [.. Short.Select(sequence => (double)sequence.LogitsAt(sequence.Ids.Length - 1)[0])];
+        double[] actual = [.. Short.Select(sequence => (double)runner.Prefill(0, 0, sequence.Ids, allLogits: false)[0])];
+        int[] moved = [.. Enumerable.Range(0, expected.Length).Where(text => Place(expected, text) != Place(actual, text))];
+        int nearTies = moved.Count(text => expected.Where((score, other) => other != text && Math.Abs(score - expected[text]) < 2 * noise).Any());
+        return (expected.Length - moved.Length, nearTies);
+
+        static int Place(double[] scores, int text) => scores.Count(score => score > scores[text]);
+    }
+
     private double InChunks(int chunk) => Worst(reference, sequence => Chunked(sequence, left => PrefillChunks.Next(left, chunk)));
 
     private double Chunked(ParitySequence sequence, Func<int, int> next)

@@ -12,7 +12,7 @@ internal static class ParityMeasurement
     {
         double chunked = check.InChunks(), tokenByToken = check.TokenByToken(), batched = check.Batched();
         double noise = Math.Max(Math.Max(precision.IsQuantized ? 0 : teacherForced, chunked), Math.Max(tokenByToken, batched));
-        var (tokens, equal, nearTies) = check.Greedy(noise);
+        var (tokens, equal, nearTies) = package.Config.IsRewardModel ? Ordered(check, noise) : check.Greedy(noise);
         return new ParityCertificate
         {
             Precision = precision.Name,
@@ -30,7 +30,14 @@ internal static class ParityMeasurement
             GreedyTokens = tokens,
             GreedyEqual = equal,
             GreedyNearTies = nearTies,
+            IsOrderOfScores = package.Config.IsRewardModel,
             Runtimes = $"libtorch {torch.__version__}, ONNX Runtime {OnnxRuntimeLibrary.Version}",
         };
+    }
+
+    private static (int Tokens, int Equal, int NearTies) Ordered(ParityCheck check, double noise)
+    {
+        var (equal, nearTies) = check.Order(noise);
+        return (1, equal, nearTies);
     }
 }

@@ -17,6 +17,10 @@ internal static class ParityPrompts
         return [.. Enumerable.Range(0, Count).Select(i => Draw(config, (ulong)i, Math.Min(1 + 5 * i, room)))];
     }
 
+    /// <summary>For a model that gives scores and continues nothing: the short texts with further tokens drawn, and where each prompt ends.</summary>
+    public static IReadOnlyList<(int[] Ids, int PromptLength)> Continued(ModelConfig config) =>
+        [.. Short(config).Select((prompt, i) => (Draw(config, (ulong)i, Math.Min(prompt.Length + GreedyTokens, config.MaxPositionEmbeddings)), prompt.Length))];
+
     public static int[] Long(ModelConfig config) => Draw(config, Count, Math.Min(LongestText, config.MaxPositionEmbeddings));
 
     private static int[] Draw(ModelConfig config, ulong stream, int length)

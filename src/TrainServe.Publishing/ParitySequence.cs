@@ -5,7 +5,7 @@ namespace TrainServe.Publishing;
 /// <summary>One text of the parity check with what TorchSharp makes of it.</summary>
 /// <param name="Ids">Prompt and greedy continuation.</param>
 /// <param name="PromptLength">How many of the ids are the prompt.</param>
-/// <param name="Logits">[T, V]: at each position the logits of the next token.</param>
+/// <param name="Logits">[T, V]: at each position the logits of the next token; of a reward model [T, 1], the scores.</param>
 internal sealed record ParitySequence(int[] Ids, int PromptLength, float[] Logits)
 {
     public int VocabSize => Logits.Length / Ids.Length;

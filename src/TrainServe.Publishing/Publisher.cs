@@ -16,6 +16,10 @@ public static class Publisher
     {
         options = (options ?? new PublishingOptions()).Validated();
         var package = ModelPackage.OpenVerified(directory);
+        if (precision.IsQuantized && package.Config.IsRewardModel)
+        {
+            throw new InvalidDataException($"{package.Directory} is a reward model; those are exported in {ExportPrecision.Fp32} only, since nothing says what fewer bits cost a score.");
+        }
         if (precision.IsQuantized && !HasSingle(package))
         {
             Publish(directory, ExportPrecision.Fp32, time);

@@ -16,7 +16,9 @@ internal static class TorchReference
     {
         using var grad = no_grad();
         using var model = Transformer.Load(package);
-        var sequences = ParityPrompts.Short(package.Config).Select(prompt => Continue(model, prompt)).ToList();
+        var sequences = package.Config.IsRewardModel
+            ? ParityPrompts.Continued(package.Config).Select(text => new ParitySequence(text.Ids, text.PromptLength, Logits(model, text.Ids))).ToList()
+            : ParityPrompts.Short(package.Config).Select(prompt => Continue(model, prompt)).ToList();
         int[] text = ParityPrompts.Long(package.Config);
         sequences.Add(new ParitySequence(text, text.Length, Logits(model, text)));
         return sequences;

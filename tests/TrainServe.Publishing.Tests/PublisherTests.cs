@@ -1,7 +1,9 @@
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Export;
+using TrainServe.Inference.Scoring;
 using TrainServe.Model;
+using TrainServe.Model.Scoring;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Publishing.Tests;
@@ -154,6 +156,26 @@ public sealed class PublisherTests : IDisposable
         Assert.Equal(["fp32", .. new[] { "int8", "int4" }.Where((_, i) => errors[i] is null)], ModelPackage.OpenVerified(model).Precisions);
         var certificate = ModelPackage.Open(model).RequireCertificate("fp32") with { Precision = "int8" };
         Assert.Contains("nobody measured", certificate.Failure());
+    }
+
+    [Fact]
+    public void A_reward_models_export_gives_the_networks_scores_and_no_other_precision()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("reward"), ScoredTransformer.ConfigOf(TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128))).Directory;
+
+        var certificate = Publish(model);
+
+        Assert.Null(certificate.Failure());
+        Assert.True(certificate.IsOrderOfScores);
+        Assert.Equal((8, 8), (certificate.GreedyPrompts, certificate.GreedyEqual));
+        Assert.InRange(certificate.BatchedError, 1e-9, 1e-4);
+        var package = ModelPackage.OpenVerified(model);
+        int[][] rows = [.. Enumerable.Range(1, 20).Select(length => Enumerable.Range(0, 6 * length).Select(i => i * length % 250).ToArray())];
+        using var torch = new TorchRewardScorer(package);
+        using var onnx = new OnnxRewardScorer(package, "fp32");
+        Assert.All(torch.Score(rows).Zip(onnx.Score(rows)), pair => Assert.Equal(pair.First, pair.Second, 1e-4));
+        Assert.True(onnx.Score(rows).Distinct().Count() > 15);
+        Assert.Contains("fp32 only", Assert.Throws<InvalidDataException>(() => Publisher.Publish(model, ExportPrecision.Int8, TimeProvider.System)).Message);
     }
 
     private static readonly PublishingOptions Lenient = new() { MaxPerplexityIncrease = 1 };

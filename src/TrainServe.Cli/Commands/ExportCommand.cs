@@ -33,18 +33,19 @@ public static class ExportCommand
             {
                 Show(Publisher.Publish(directory, wanted, TimeProvider.System, options));
             }
-            Console.WriteLine($"next: trainserve chat --model {directory}");
+            Console.WriteLine(ModelPackage.Open(directory).Config.IsRewardModel ? $"next: trainserve evaluate --model {directory}" : $"next: trainserve chat --model {directory}");
         });
         return command;
     }
 
     private static void Show(ParityCertificate certificate)
     {
-        string greedy = $"{certificate.GreedyEqual} of {certificate.GreedyPrompts} greedy continuations equal, {certificate.GreedyNearTies} at a near tie";
+        string compared = certificate.IsOrderOfScores ? "texts in the same order of scores" : "greedy continuations equal";
+        string greedy = $"{certificate.GreedyEqual} of {certificate.GreedyPrompts} {compared}, {certificate.GreedyNearTies} at a near tie";
         if (certificate.Cost is not { } cost)
         {
             double error = Math.Max(certificate.TeacherForcedError, Math.Max(certificate.ChunkedError, Math.Max(certificate.TokenByTokenError, certificate.BatchedError)));
-            Console.WriteLine($"{certificate.Precision}: logits within {error:G3} on {certificate.Positions:N0} positions, {greedy}");
+            Console.WriteLine($"{certificate.Precision}: {(certificate.IsOrderOfScores ? "scores" : "logits")} within {error:G3} on {certificate.Positions:N0} positions, {greedy}");
             return;
         }
         Console.WriteLine($"{certificate.Precision}: perplexity {cost.ReferencePerplexity:F4} -> {cost.Perplexity:F4} ({cost.Increase():+0.00%;-0.00%}), {cost.GreedyAgreement:P2} of {cost.Tokens:N0} tokens chosen equally ({cost.Source}); batched like alone: {greedy}");

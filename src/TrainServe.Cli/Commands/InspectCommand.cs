@@ -80,7 +80,8 @@ public static class InspectCommand
         {
             Line("", $"largest logit error on {c.Positions:N0} positions: teacher-forced {c.TeacherForcedError:G3}, chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}; at most {c.Tolerance:G3} allowed");
         }
-        Line("", $"greedy: {c.GreedyEqual} of {c.GreedyPrompts} prompts equal over {c.GreedyTokens} tokens, {c.GreedyNearTies} differ first at a near tie");
+        Line("", c.IsOrderOfScores ? $"{c.GreedyEqual} of {c.GreedyPrompts} texts in the same order of scores, {c.GreedyNearTies} out of it at a near tie"
+            : $"greedy: {c.GreedyEqual} of {c.GreedyPrompts} prompts equal over {c.GreedyTokens} tokens, {c.GreedyNearTies} differ first at a near tie");
     }
 
     private static string Short(string hash) => hash.Length > 12 ? hash[..12] : hash;

@@ -120,8 +120,8 @@ internal sealed class EvaluationSession : IDisposable
     private ILanguageScorer LanguageScorer(ModelPackage package) => package.Config.IsRewardModel ? throw new RecipeException($"{package.Directory} is a reward model, which gives scores and no tokens; it can do preference tasks only.")
         : _options.Precision is { } precision ? new OnnxLanguageScorer(package, precision) : new TorchLanguageScorer(package);
 
-    private static TorchRewardScorer RewardScorer(ModelPackage package) => package.Config.IsRewardModel ? new TorchRewardScorer(package)
-        : throw new RecipeException($"{package.Directory} is no reward model: it has no score.");
+    private IRewardScorer RewardScorer(ModelPackage package) => !package.Config.IsRewardModel ? throw new RecipeException($"{package.Directory} is no reward model: it has no score.")
+        : _options.Precision is { } precision && package.Manifest?.Certificate(precision) is not null ? new OnnxRewardScorer(package, precision) : new TorchRewardScorer(package);
 
     private ModelPackage SameTokenizer(string directory)
     {

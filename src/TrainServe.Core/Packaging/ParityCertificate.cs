@@ -49,6 +49,9 @@ public sealed record ParityCertificate
     /// <summary>Prompts that first differ where the top two logits are closer than twice the measured error. The rest differ for no such reason and fail the proof.</summary>
     public required int GreedyNearTies { get; init; }
 
+    /// <summary>The model gives scores: then the greedy figures count texts that keep their place in the order of their scores.</summary>
+    public bool IsOrderOfScores { get; init; }
+
     /// <summary>Versions of what computed both sides.</summary>
     public required string Runtimes { get; init; }
 
@@ -74,6 +77,6 @@ public sealed record ParityCertificate
             return "nothing was compared";
         }
         int unexplained = GreedyPrompts - GreedyEqual - GreedyNearTies;
-        return unexplained == 0 ? Cost?.Failure() : $"{unexplained} of {GreedyPrompts} greedy continuations differ where no near tie explains it";
+        return unexplained == 0 ? Cost?.Failure() : $"{unexplained} of {GreedyPrompts} {(IsOrderOfScores ? "texts change their place among the scores" : "greedy continuations differ")} where no near tie explains it";
     }
 }
