@@ -8,6 +8,9 @@ namespace TrainServe.EndToEnd.Tests.Containers;
 /// <summary>Builds and runs the project's images with podman, where it is installed.</summary>
 internal static class ContainerEngine
 {
+    /// <summary>Tests that build images do it one after the other: the second finds the layers of the first.</summary>
+    public const string Collection = "containers";
+
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
 
     /// <summary>The image to build on; the official one unless the variable names a stand-in.</summary>

@@ -5,7 +5,7 @@ using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests.Containers;
 
-[Trait("Category", "Slow"), SupportedOSPlatform("linux")]
+[Trait("Category", "Slow"), Collection(ContainerEngine.Collection), SupportedOSPlatform("linux")]
 public sealed class ServerImageTests : IAsyncLifetime
 {
     private const string Image = "localhost/trainserve-server:test";

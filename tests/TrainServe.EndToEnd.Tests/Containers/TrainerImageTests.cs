@@ -4,7 +4,7 @@ using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests.Containers;
 
-[Trait("Category", "Slow"), SupportedOSPlatform("linux")]
+[Trait("Category", "Slow"), Collection(ContainerEngine.Collection), SupportedOSPlatform("linux")]
 public sealed class TrainerImageTests : IDisposable
 {
     private const string Image = "localhost/trainserve-trainer:test";
