@@ -69,6 +69,10 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <summary>[V, C]; null where the head is tied or gives a score.</summary>
     internal Parameter? HeadWeight => _head;
 
+    /// <summary>NEFTune's alpha: while training, every component of an embedding gets uniform noise within alpha / sqrt(T * C) of it; 0 adds none.</summary>
+    /// <remarks>Jain et al. 2023, arXiv:2310.05914, algorithm 1.</remarks>
+    public double EmbeddingNoise { get; set; }
+
     /// <summary>The score's head; null for a language model.</summary>
     public ScalarHead? Score => _score;
 
@@ -119,6 +123,10 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         long time = idsBT.shape[1], start = cache?.Length ?? 0;
         RequireRoom(idsBT, start, cache);
         var xBTC = _embedding.call(idsBT);
+        if (training && EmbeddingNoise > 0)
+        {
+            xBTC += Noise(xBTC);
+        }
         if (training && _dropout > 0)
         {
             xBTC = nn.functional.dropout(xBTC, _dropout, training: true);
@@ -167,6 +175,13 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
             _rotary.Dispose();
         }
         base.Dispose(disposing);
+    }
+
+    // libtorch's generator decides, as it does for dropout.
+    private Tensor Noise(Tensor xBTC)
+    {
+        double bound = EmbeddingNoise / Math.Sqrt((double)xBTC.shape[1] * xBTC.shape[2]);
+        return rand_like(xBTC).mul_(LiveScalar.Of(2 * bound)).sub_(LiveScalar.Of(bound));
     }
 
     private Tensor FastBlocks(Tensor xBTC, Tensor? documentsBT)

@@ -94,6 +94,7 @@ public sealed class SftLoop : ITrainingRun
         var data = new ConversationData(recipe.Data, options.Sources(recipe.Data.Sources), template, columns, tokenizer.Special.HasPad ? tokenizer.Special.PadId : 0, cancellationToken);
         string tokenizerDirectory = WriteTokenizer(parent, tokenizer, template, Path.Combine(workDirectory, TokenizerDirectory));
         var model = Transformer.Load(parent, recipe.Training.Dropout);
+        model.EmbeddingNoise = recipe.NeftuneAlpha;
         try
         {
             return new SftLoop(options, recipe, parent, tokenizer, template, tokenizerDirectory, data, columns, model, display, time);

@@ -8,6 +8,9 @@ public sealed record FineTuningRecipe : IRecipeSection
     public ConversationDataSection Data { get; init; } = new();
     public required TrainingSection Training { get; init; }
 
+    /// <summary>Noise on the embeddings while training (NEFTune), 5 in the paper; 0 for none.</summary>
+    public double NeftuneAlpha { get; init; }
+
     /// <summary>Learns low-rank adapters instead of all weights; not set learns all.</summary>
     public LoraSection? Lora { get; init; }
     public OptimizerSection Optimizer { get; init; } = new() { LearningRate = 3e-4, MinLearningRate = 3e-5, WarmupSteps = 20 };
@@ -16,8 +19,5 @@ public sealed record FineTuningRecipe : IRecipeSection
     [FreeOnResume]
     public CheckpointSection Checkpoint { get; init; } = new();
 
-    public void Check(RecipeRules rules)
-    {
-        // The sections check themselves; no rule stands between two of them.
-    }
+    public void Check(RecipeRules rules) => rules.NotNegative(nameof(NeftuneAlpha), NeftuneAlpha);
 }

@@ -63,6 +63,27 @@ public sealed class SftLoopTests : IDisposable
     }
 
     [Fact]
+    public void Noise_on_the_embeddings_is_drawn_from_the_seed_and_only_there_in_training()
+    {
+        using (var model = Transformer.Load(ModelPackage.Open(_directory.PathOf("base"))))
+        using (TorchSharp.torch.no_grad())
+        using (TorchSharp.torch.NewDisposeScope())
+        {
+            model.EmbeddingNoise = 5;
+            var ids = TorchSharp.torch.tensor(new long[] { 1, 2, 3, 4 }).unsqueeze(0);
+            Assert.True(model.forward(ids).equal(model.forward(ids)).all().item<bool>());
+            model.train();
+            Assert.False(model.forward(ids).equal(model.forward(ids)).all().item<bool>());
+        }
+        // The same seed draws the same noise, and other noise gives another first loss.
+        var (_, one) = Run("one", overrides: ["neftune_alpha=5"]);
+        var (_, two) = Run("two", overrides: ["neftune_alpha=5"]);
+        Assert.Equal(File.ReadAllBytes(one!.WeightsPath), File.ReadAllBytes(two!.WeightsPath));
+        Run("three");
+        Assert.NotEqual(_display.Steps[0].Loss, _display.Steps[^10].Loss);
+    }
+
+    [Fact]
     public void Changed_conversations_and_another_model_are_refused_on_resume()
     {
         Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
@@ -150,9 +171,9 @@ public sealed class SftLoopTests : IDisposable
         return "(no end) " + tokenizer.Decode(ids.ToArray().AsSpan(prompt.Length));
     }
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null)
+    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
     {
-        using var run = Prepare(Options(output, resume), display);
+        using var run = Prepare(Options(output, resume, overrides), display);
         return run.Run(CancellationToken.None);
     }
 
