@@ -80,6 +80,7 @@ internal static class ServerHost
         services.AddSingleton<CompletionsEndpoints>();
         services.AddSingleton<MessagesEndpoints>();
         services.AddSingleton<ResponsesEndpoints>();
+        services.AddSingleton<EmbeddingsEndpoints>();
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
         services.AddExceptionHandler<ApiExceptionHandler>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
@@ -102,6 +103,7 @@ internal static class ServerHost
         CompletionsEndpoints.Map(app);
         MessagesEndpoints.Map(app);
         ResponsesEndpoints.Map(app);
+        EmbeddingsEndpoints.Map(app);
         TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
         AdminEndpoints.Map(app);

@@ -9,6 +9,7 @@ public sealed class NodeSdkTests(TinyServer tiny, NodePackages packages) : IClas
     [Theory]
     [InlineData("openai")]
     [InlineData("anthropic")]
+    [InlineData("ai")]
     public async Task The_client_takes_the_server_for_the_real_thing(string script)
     {
         packages.Require();
@@ -50,9 +51,14 @@ public sealed class NodePackages : IAsyncLifetime
     /// <summary>Skips the running test where the clients are not to be had.</summary>
     public void Require() => Assert.SkipWhen(_fault is not null, _fault ?? "");
 
-    public static async Task<(int ExitCode, string Output)> RunAsync(string program, IEnumerable<string> arguments)
+    public static async Task<(int ExitCode, string Output)> RunAsync(string program, IEnumerable<string> arguments, params (string Name, string Value)[] variables)
     {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments) { WorkingDirectory = Folder, UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = Folder, UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in variables)
+        {
+            start.Environment[name] = value;
+        }
+        using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
         var errors = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync().WaitAsync(TimeSpan.FromMinutes(3));

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -24,7 +25,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         process.BeginErrorReadLine();
     }
 
-    public HttpClient Client { get; } = new() { Timeout = TimeSpan.FromSeconds(100) };
+    public HttpClient Client { get; private set; } = new() { Timeout = TimeSpan.FromSeconds(100) };
 
     /// <summary>All that it logged.</summary>
     public string Output
@@ -51,6 +52,18 @@ internal sealed partial class ServerProcess : IAsyncDisposable
     {
         var server = Launch(["--urls", "http://127.0.0.1:0", "--models", models, .. args]);
         server.Client.BaseAddress = await server._address.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        return server;
+    }
+
+    /// <summary>Starts it with its own endpoint and certificate, and waits until it is ready.</summary>
+    public static async Task<ServerProcess> StartSecureAsync(string models, X509Certificate2 certificate, params string[] args)
+    {
+        var server = Launch(["--models", models, .. args]);
+#pragma warning disable MA0039 // It asks for exactly the certificate that the test made, which is stricter than the usual check.
+        var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = (_, presented, _, _) => presented?.Thumbprint == certificate.Thumbprint };
+#pragma warning restore MA0039
+        server.Client = new HttpClient(handler) { BaseAddress = await server._address.Task.WaitAsync(TimeSpan.FromSeconds(60)) };
+        await Eventually.AssertAsync(async () => (await server.Client.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
         return server;
     }
 
@@ -150,7 +163,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         }
     }
 
-    [GeneratedRegex("\"Now listening on: (http://[^\"]+)\"", RegexOptions.NonBacktracking)]
+    [GeneratedRegex("\"Now listening on: (https?://[^\"]+)\"", RegexOptions.NonBacktracking)]
     private static partial Regex Listening();
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]

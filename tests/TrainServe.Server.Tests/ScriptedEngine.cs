@@ -18,6 +18,12 @@ internal sealed class ScriptedEngine : ITextEngine
     /// <summary>Throws what a real engine would throw for a request that it does not take.</summary>
     public Action<GenerationRequest>? Check { get; set; }
 
+    /// <summary>Makes vectors; null for an export that has none.</summary>
+    public Func<IReadOnlyList<int>, float[]>? Embed { get; set; }
+
+    public Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) =>
+        Embed is null ? throw new NotSupportedException() : Task.FromResult(Embed(ids));
+
     public int Running => Volatile.Read(ref _running);
 
     /// <summary>Why the engine is dead.</summary>

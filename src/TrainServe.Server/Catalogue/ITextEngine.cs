@@ -9,4 +9,7 @@ internal interface ITextEngine : IAsyncDisposable
 
     /// <inheritdoc cref="GenerationEngine.GenerateAsync"/>
     IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="GenerationEngine.EmbedAsync"/>
+    Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken);
 }

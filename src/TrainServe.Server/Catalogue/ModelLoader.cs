@@ -105,6 +105,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     {
         public EngineStatus Status => engine.Status;
         public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken) => engine.GenerateAsync(request, cancellationToken);
+        public Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) => engine.EmbedAsync(ids, cancellationToken);
         public ValueTask DisposeAsync() => engine.DisposeAsync();
     }
 }

@@ -29,6 +29,7 @@ internal sealed record ResponseObject(string Id, long CreatedAt, string Status, 
     public required JsonElement Tools { get; init; }
     public required JsonElement Metadata { get; init; }
     public string Truncation => "disabled";
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ResponseUsage? Usage { get; init; }
 
     /// <summary>Names the model version that made the answer; not part of OpenAI's description.</summary>

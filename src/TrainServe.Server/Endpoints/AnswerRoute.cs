@@ -57,7 +57,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         var prompts = Encode(model, request);
         // Prompts are shared within a key's own requests only: the time of an answer must not tell one caller what another asked.
-        GenerationRequest[] plan = [.. SamplingPlan.Make(model, request, prompts, PromptName, answer.Id).Select(choice => choice with { CacheSalt = context.Features.Caller()?.Name })];
+        GenerationRequest[] plan = [.. SamplingPlan.Make(model, request, prompts, PromptName, answer.Id).Select(choice => choice with { CacheSalt = CacheSalt(context, request) })];
         int promptTokens = prompts.Sum(prompt => prompt.Length);
         await services.Limits.ChargePromptAsync(context, promptTokens);
         var choices = plan.Select((_, i) => new ChoiceText(i, model.Tokenizer, request.Stop, request.Logprobs, request is ConversationFields { CallsTools: true } ? model.ToolCallId : null)).ToArray();
@@ -99,6 +99,12 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         }
         var whole = await WholeChoices.CollectAsync(run, cancellationToken);
         await context.Response.WriteAsJsonAsync(Whole(answer, request, whole, run.Usage), AnswerType, "application/json", context.RequestAborted);
+    }
+
+    private static string? CacheSalt(HttpContext context, TRequest request)
+    {
+        string? key = context.Features.Caller()?.Name;
+        return request.CacheSalt is null ? key : $"{key}\n{request.CacheSalt}"; // a name has no line break
     }
 
     // The engine decides again; this spares a hopeless request the work of tokenizing.

@@ -41,10 +41,16 @@ internal static class ResponseBuilder
     public static IReadOnlyList<ResponseItem> Items(WholeChoice choice)
     {
         string status = Status(choice.FinishReason);
-        ResponseItem[] text = choice.Text.Length > 0 || choice.ToolCalls.Count == 0 ? [ResponseItem.Message(NewId("msg_"), choice.ToolCalls.Count == 0 ? status : "completed", new ResponsePart(choice.Text, choice.LogProbs))] : [];
+        ResponseItem[] text = choice.Text.Length > 0 || choice.ToolCalls.Count == 0 ? [ResponseItem.Message(NewId("msg_"), choice.ToolCalls.Count == 0 ? status : "completed", new ResponsePart(choice.Text, WithBytes(choice.LogProbs)))] : [];
         return [.. text, .. choice.ToolCalls.Select((call, i) =>
             ResponseItem.Call(NewId("fc_"), i == choice.ToolCalls.Count - 1 ? status : "completed", call.Id, call.Name, call.Arguments))];
     }
+
+    /// <summary>Here a control token has no bytes rather than none to tell.</summary>
+    public static IReadOnlyList<TokenLogProbEntry> WithBytes(IReadOnlyList<TokenLogProbEntry> entries) => [.. entries.Select(entry => entry with
+    {
+        Bytes = entry.Bytes ?? [], TopLogprobs = [.. entry.TopLogprobs.Select(top => top with { Bytes = top.Bytes ?? [] })],
+    })];
 
     public static string NewId(string prefix) => $"{prefix}{Guid.NewGuid():N}";
 

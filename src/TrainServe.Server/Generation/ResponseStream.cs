@@ -26,7 +26,7 @@ internal sealed class ResponseStream(HttpContext context, AnswerIdentity answer,
     {
         if (delta.Text.Length > 0 || delta.LogProbs.Count > 0)
         {
-            WriteText(delta.Text, delta.LogProbs);
+            WriteText(delta.Text, ResponseBuilder.WithBytes(delta.LogProbs));
         }
         foreach (var call in delta.ToolCalls)
         {

@@ -21,6 +21,11 @@ internal static class SamplingPlan
     {
         RequireVocabulary(model, fields);
         var grammar = AnswerGrammar.Make(model, fields);
+        if (grammar is not null && (fields.MinTokens > 0 || fields.AllowedTokenIds is not null))
+        {
+            string name = fields.MinTokens > 0 ? "min_tokens" : "allowed_token_ids";
+            throw new InvalidRequestException($"'{name}' cannot be combined with a form of the answer or with tools, which have their own tokens and end.", name, "invalid_parameter_combination");
+        }
         var sampling = Sampling(model, fields);
         var stops = StopTokens(model, fields);
         var plan = new GenerationRequest[prompts.Count * fields.N];
@@ -37,7 +42,10 @@ internal static class SamplingPlan
                 Sampling = sampling with { Seed = seed },
                 StopTokenIds = stops,
                 IgnoreEos = fields.IgnoreEos,
-                Constraint = grammar is null ? null : new GrammarConstraint(grammar, model.Trie, stops, newTokens),
+                Priority = -fields.Priority,
+                Constraint = grammar is not null ? new GrammarConstraint(grammar, model.Trie, stops, newTokens)
+                    : fields.MinTokens > 0 || fields.AllowedTokenIds is not null ? new TokenRules(stops, fields.MinTokens, fields.AllowedTokenIds)
+                    : null,
             };
         }
         return plan;
@@ -70,6 +78,7 @@ internal static class SamplingPlan
             TopK = Math.Max(0, fields.TopK ?? defaults.TopK),
             TopP = fields.TopP ?? defaults.TopP,
             MinP = fields.MinP ?? defaults.MinP,
+            TypicalP = fields.TypicalP ?? defaults.TypicalP,
             FrequencyPenalty = fields.FrequencyPenalty ?? defaults.FrequencyPenalty,
             PresencePenalty = fields.PresencePenalty ?? defaults.PresencePenalty,
             RepetitionPenalty = fields.RepetitionPenalty ?? defaults.RepetitionPenalty,
@@ -92,5 +101,10 @@ internal static class SamplingPlan
         }
         model.RequireVocabulary(fields.LogitBias?.Keys ?? [], "logit_bias");
         model.RequireVocabulary(fields.StopTokenIds, "stop_token_ids");
+        model.RequireVocabulary(fields.AllowedTokenIds ?? [], "allowed_token_ids");
+        if (fields.AllowedTokenIds is [])
+        {
+            throw new InvalidRequestException("Invalid 'allowed_token_ids': empty array. Expected an array with minimum length 1, but got an empty array instead.", "allowed_token_ids", "empty_array");
+        }
     }
 }

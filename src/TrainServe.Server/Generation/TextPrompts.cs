@@ -11,21 +11,21 @@ internal static class TextPrompts
     private const int NormalizationSlack = 4;
 
     /// <exception cref="InvalidRequestException">A prompt is empty or too long, or has a token that is not of the vocabulary.</exception>
-    public static int[] Encode(ServedModel model, TextPrompt prompt, bool addSpecialTokens)
+    public static int[] Encode(ServedModel model, TextPrompt prompt, bool addSpecialTokens, string name = "prompt")
     {
         if (prompt.Ids is { } ids)
         {
-            model.RequireVocabulary(ids, "prompt");
-            return ids.Count > 0 ? [.. ids] : throw Empty();
+            model.RequireVocabulary(ids, name);
+            return ids.Count > 0 ? [.. ids] : throw Empty(name);
         }
-        int[] encoded = EncodeAny(model, prompt.Text!, addSpecialTokens);
-        return encoded.Length > 0 ? encoded : throw Empty();
+        int[] encoded = EncodeAny(model, prompt.Text!, addSpecialTokens, name);
+        return encoded.Length > 0 ? encoded : throw Empty(name);
     }
 
     /// <summary>As <see cref="Encode"/>, but a text may have no tokens.</summary>
-    public static int[] EncodeAny(ServedModel model, string text, bool addSpecialTokens)
+    public static int[] EncodeAny(ServedModel model, string text, bool addSpecialTokens, string name = "prompt")
     {
-        RequireFeasible(model, Encoding.UTF8.GetByteCount(text), "prompt");
+        RequireFeasible(model, Encoding.UTF8.GetByteCount(text), name);
         var encoded = new List<int>();
         if (addSpecialTokens && model.Tokenizer.Special.HasBos)
         {
@@ -45,5 +45,5 @@ internal static class TextPrompts
         }
     }
 
-    private static InvalidRequestException Empty() => new("Invalid 'prompt': it has no tokens. Expected at least one.", "prompt", "invalid_value");
+    private static InvalidRequestException Empty(string name) => new($"Invalid '{name}': it has no tokens. Expected at least one.", name, "invalid_value");
 }

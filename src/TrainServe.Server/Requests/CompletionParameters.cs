@@ -35,7 +35,8 @@ internal static class CompletionParameters
             (ref json, request) => request with { AddSpecialTokens = json.ReadBoolean() })),
     ]);
 
-    private static IReadOnlyList<TextPrompt> ReadPrompts(ref JsonRequestReader json)
+    /// <summary>A text, tokens, or several of either.</summary>
+    public static IReadOnlyList<TextPrompt> ReadPrompts(ref JsonRequestReader json)
     {
         if (json.IsString)
         {

@@ -5,7 +5,7 @@ namespace TrainServe.Server.Requests;
 /// <summary>How rows of a <see cref="ParameterTable"/> are made, and those that several routes share.</summary>
 internal static class ParameterRows
 {
-    private const int MostChoices = 128, MostStops = 4, MostStopLength = 1024, MostBiases = 1024, MostStopTokenIds = 128;
+    private const int MostChoices = 128, MostStops = 4, MostStopLength = 1024, MostBiases = 1024, MostStopTokenIds = 128, MostAllowedTokenIds = 1 << 18, MostPriority = 1000;
 
     public delegate T Reader<T>(ref JsonRequestReader json, T request);
 
@@ -85,10 +85,14 @@ internal static class ParameterRows
             (ref json, request) => request with { IgnoreEos = json.ReadBoolean() }),
         Honoured<GenerationFields>("stop_token_ids", "Tokens that end the answer, besides the model's own.",
             (ref json, request) => request with { StopTokenIds = ReadTokenIds(ref json, MostStopTokenIds) }),
-        WithoutEffect("cache_salt", "Keeps callers apart in a shared prefix cache; callers with keys are kept apart anyway.", (ref json) => json.ReadString()),
-        Refused("typical_p", "it is not implemented; use top_p or min_p.", "1", "1.0"),
-        Refused("min_tokens", "it is not implemented.", "0"),
-        Refused("allowed_token_ids", "it is not implemented."),
+        Honoured<GenerationFields>("cache_salt", "What was computed for the beginning of a prompt is used again by requests of the same key and the same salt only.",
+            (ref json, request) => request with { CacheSalt = json.ReadString(128) }),
+        Honoured<GenerationFields>("typical_p", "Samples from the tokens whose surprise is nearest to what is expected, until their probabilities reach this sum.",
+            (ref json, request) => request with { TypicalP = json.ReadNumber(SamplingRanges.TypicalP) }),
+        Honoured<GenerationFields>("min_tokens", "Tokens before one may come that ends the answer. Not with a form of the answer or tools, which have their own end.",
+            (ref json, request) => request with { MinTokens = json.ReadInt32(0, int.MaxValue) }),
+        Honoured<GenerationFields>("allowed_token_ids", "The only tokens that the answer may have, beside those that end it. Not with a form of the answer or tools.",
+            (ref json, request) => request with { AllowedTokenIds = ReadTokenIds(ref json, MostAllowedTokenIds) }),
         Refused("bad_words", "it is not implemented; use logit_bias.", "[]"),
         Honoured<GenerationFields>("guided_json", "A JSON schema that the answer is constrained to.", (ref json, request) => request with { Format = FormatReader.ReadSchema(ref json) }),
         Honoured<GenerationFields>("guided_regex", "A regular expression that the answer is constrained to: classes, groups, alternatives, repetitions, anchors at the ends.",
@@ -99,7 +103,8 @@ internal static class ParameterRows
             (ref json, request) => request with { Format = FormatReader.ReadStructured(ref json) }),
         Refused("prompt_logprobs", "it is not implemented."),
         Refused("return_token_ids", "it is not implemented; use /tokenize.", "false"),
-        Refused("priority", "requests are served in the order in which they come.", "0"),
+        Honoured<GenerationFields>("priority", "Of waiting requests the lowest number comes first, and takes the place of a running one with a higher number; 0 when absent.",
+            (ref json, request) => request with { Priority = json.ReadInt32(-MostPriority, MostPriority) }),
     ]).Select(Extension).ToArray();
 
     public static List<int> ReadTokenIds(ref JsonRequestReader json, int most)

@@ -17,6 +17,7 @@ internal record GenerationFields : RequestFields
     public float? Temperature { get; init; }
     public float? TopP { get; init; }
     public int? TopK { get; init; }
+    public float? TypicalP { get; init; }
     public float? MinP { get; init; }
 
     /// <summary>Answers to make to each prompt.</summary>
@@ -27,6 +28,18 @@ internal record GenerationFields : RequestFields
     public IReadOnlyList<string> Stop { get; init; } = [];
     public IReadOnlyList<int> StopTokenIds { get; init; } = [];
     public bool IgnoreEos { get; init; }
+
+    /// <summary>Tokens before one may come that ends the answer.</summary>
+    public int MinTokens { get; init; }
+
+    /// <summary>The only tokens that the answer may have; null for all.</summary>
+    public IReadOnlyList<int>? AllowedTokenIds { get; init; }
+
+    /// <summary>Of waiting requests the lowest comes first.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>Beginnings of prompts are shared among requests of the same salt only.</summary>
+    public string? CacheSalt { get; init; }
     public long? Seed { get; init; }
     public bool Logprobs { get; init; }
     public int? TopLogprobs { get; init; }

@@ -9,6 +9,7 @@ const schemas = {
   "/v1/chat/completions": ["CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"],
   "/v1/completions": ["CreateCompletionResponse", "CreateCompletionResponse", finished],
   "/v1/responses": ["Response", "ResponseStreamEvent"],
+  "/v1/embeddings": ["CreateEmbeddingResponse"],
   "/v1/models": ["ListModelsResponse"],
   "/v1/models/tiny": ["Model"],
 };
@@ -135,6 +136,15 @@ check("plain completions", async () => {
     texts[chunk.choices[0].index] += chunk.choices[0].text;
   }
   assert.deepEqual(texts, whole.choices.map((choice) => choice.text));
+});
+
+check("embeddings", async () => {
+  const floats = await client.embeddings.create({ model: "tiny", input: ["hello", "hello", "world"], encoding_format: "float" });
+  const [one, same, other] = floats.data.map((item) => item.embedding);
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  assert.ok(Math.abs(dot(one, one) - 1) < 1e-4 && Math.abs(dot(one, same) - 1) < 1e-4 && dot(one, other) < 0.99999);
+  const bytes = await plain.embeddings.create({ model: "tiny", input: "hello" });
+  assert.ok(bytes.data[0].embedding.every((value, i) => Math.abs(value - one[i]) < 1e-6));
 });
 
 check("models", async () => {

@@ -107,6 +107,28 @@ public sealed class ChatCompletionsTests
     }
 
     [Fact]
+    public async Task Rules_of_tokens_hold_while_the_answer_is_made()
+    {
+        var engine = ScriptedEngine.Saying('h');
+        await using var server = await TestServer.StartAsync(engine);
+        (await server.ChatAsync("\"min_tokens\":2,\"allowed_token_ids\":[104,105],\"priority\":-3,\"typical_p\":0.5,\"cache_salt\":\"s\"")).Dispose();
+        var request = Assert.Single(engine.Requests);
+        Assert.Equal((3, 0.5f, "\ns"), (request.Priority, request.Sampling.TypicalP, request.CacheSalt));
+        var stops = request.StopTokenIds;
+        Assert.Equal(["104 105", "104 105", $"104 105 {string.Join(' ', stops.Order())}"], Enumerable.Range(0, 3).Select(_ =>
+        {
+            float[] logits = new float[300];
+            request.Constraint!.Mask(logits);
+            request.Constraint.Accept(104);
+            return string.Join(' ', Enumerable.Range(0, 300).Where(id => logits[id] == 0));
+        }));
+        using var refused = await server.ChatAsync("\"min_tokens\":2,\"response_format\":{\"type\":\"json_object\"}");
+        await Envelope.AssertAsync(refused, "invalid_request_error", "min_tokens", "invalid_parameter_combination");
+        using var empty = await server.ChatAsync("\"allowed_token_ids\":[]");
+        await Envelope.AssertAsync(empty, "invalid_request_error", "allowed_token_ids", "empty_array");
+    }
+
+    [Fact]
     public async Task Without_max_tokens_the_answer_may_fill_the_context()
     {
         var engine = ScriptedEngine.Saying('h');

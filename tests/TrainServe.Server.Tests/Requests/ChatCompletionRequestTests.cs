@@ -76,7 +76,7 @@ public sealed class ChatCompletionRequestTests
     [InlineData("\"audio\":{\"voice\":\"alloy\",\"format\":\"mp3\"}", "audio")]
     [InlineData("\"reasoning_effort\":\"high\"", "reasoning_effort")]
     [InlineData("\"web_search_options\":{}", "web_search_options")]
-    [InlineData("\"min_tokens\":5", "min_tokens")]
+    [InlineData("\"bad_words\":[\"x\"]", "bad_words")]
     [InlineData("\"guided_grammar\":\"root ::= x\"", "guided_grammar")]
     public void What_this_server_cannot_do_is_refused_by_name(string parameters, string param)
     {

@@ -9,6 +9,7 @@ public sealed class ParameterTablesTests
     [Theory]
     [InlineData("CreateChatCompletionRequest", "POST /v1/chat/completions", 37)]
     [InlineData("CreateCompletionRequest", "POST /v1/completions", 18)]
+    [InlineData("CreateEmbeddingRequest", "POST /v1/embeddings", 5)]
     [InlineData("CreateResponse", "POST /v1/responses", 31)]
     public void Each_parameter_of_OpenAIs_description_has_a_declared_treatment(string schema, string route, int count)
     {
