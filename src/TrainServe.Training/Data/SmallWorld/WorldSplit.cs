@@ -9,9 +9,9 @@ public enum WorldSplit
 
 internal static class WorldSplits
 {
-    /// <summary>Whether a fact that joins two words, such as Mia and barn, belongs to a split: a quarter of all pairs is kept for testing. The order of the words does not matter.</summary>
+    /// <summary>Whether a fact that joins two words, such as Mia and barn, belongs to a split: an eighth of all pairs is kept for testing, not more, because a network could learn what is never said. The order of the words does not matter.</summary>
     public static bool Owns(this WorldSplit split, string one, string other) =>
-        ((string.CompareOrdinal(one, other) < 0 ? Hash(one, other) : Hash(other, one)) % 4 == 0) == (split == WorldSplit.Test);
+        ((string.CompareOrdinal(one, other) < 0 ? Hash(one, other) : Hash(other, one)) % 8 == 0) == (split == WorldSplit.Test);
 
     // FNV-1a over both words and a mark between them, then murmur3's last mixing: string.GetHashCode differs from run to run.
     private static uint Hash(string one, string other)

@@ -6,7 +6,7 @@ namespace TrainServe.Training.Tests.Data.SmallWorld;
 /// <summary>Understands a story from its words alone, and answers questions about it: the reference that the generator's own state is held to.</summary>
 internal sealed partial class StoryReading
 {
-    private static readonly HashSet<string> Girls = [.. "Mia Anna Lily Emma Zoe Ella Ruby Nora Clara Lucy Sara Kate".Split(' ')];
+    private static readonly HashSet<string> Girls = [.. "Mia Anna Lily Emma Zoe Ella Ruby Nora Clara Lucy Sara Kate Rosa Tina Jane Amy Eva Ida Vera Molly Alice Grace Ivy Olga Paula Wanda Hanna Greta Fiona Julia Laura Maria".Split(' ')];
     private readonly List<(string Who, string Place)> _visits = [];
     private readonly Dictionary<string, string> _places = [], _holders = [], _moods = [], _deeds = [], _wishes = [], _numbers = [];
     private readonly List<(string Giver, string Receiver, string Thing)> _gifts = [];
