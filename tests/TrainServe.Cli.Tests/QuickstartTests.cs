@@ -18,12 +18,12 @@ public sealed class QuickstartTests : IDisposable
         string output = _directory.PathOf("out");
         var result = await QuickstartAsync("out");
         Assert.True(result.ExitCode == 0, result.Error);
-        foreach (string part in (string[])["data: ", "tokenizer: ", "pretrain: ", "sft: ", "export: ", "evaluate: ", "curl -s http://127.0.0.1:8080/v1/chat/completions", "serve it: "])
+        foreach (string part in (string[])["data: ", "tokenizer: ", "recall: ", "pretrain: ", "sft: ", "export: ", "evaluate: ", "curl -s http://127.0.0.1:8080/v1/chat/completions", "serve it: "])
         {
             Assert.Contains(part, result.Output);
         }
         using var report = Report(output);
-        Assert.Equal(["data", "tokenizer", "pretrain", "sft", "export", "evaluate"], Stages(report));
+        Assert.Equal(["data", "tokenizer", "recall", "pretrain", "sft", "export", "evaluate"], Stages(report));
         Assert.All(report.RootElement.GetProperty("stages").EnumerateArray(), stage => Assert.True(stage.GetProperty("seconds").GetDouble() >= 0));
         Assert.InRange(report.RootElement.GetProperty("parity").GetProperty("max_error").GetDouble(), 0, 1e-4);
         Assert.InRange(report.RootElement.GetProperty("small_world_accuracy").GetDouble(), 0, 0.2);
@@ -39,6 +39,7 @@ public sealed class QuickstartTests : IDisposable
     }
 
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task What_was_stopped_anywhere_goes_on_and_gives_the_same_model()
     {
         Assert.Equal(0, (await QuickstartAsync("whole")).ExitCode);

@@ -3,7 +3,7 @@ using TrainServe.Training.Data.SmallWorld;
 namespace TrainServe.Cli.Quickstart;
 
 /// <summary>What a stage did.</summary>
-/// <param name="Name">data, tokenizer, pretrain, sft, export or evaluate.</param>
+/// <param name="Name">data, tokenizer, recall, pretrain, sft, export or evaluate.</param>
 /// <param name="Seconds">Of all sessions, for training; of the last, for other stages.</param>
 /// <param name="TrainLoss">Of the last step.</param>
 /// <param name="ValidationLoss">The best one.</param>

@@ -23,13 +23,14 @@ namespace TrainServe.Cli.Quickstart;
 /// <param name="say">Is told each stage and what came out.</param>
 public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<string> say)
 {
-    private const string DataStage = "data", TokenizerStage = "tokenizer", PretrainStage = "pretrain", SftStage = "sft", ExportStage = "export", EvaluateStage = "evaluate";
+    private const string DataStage = "data", TokenizerStage = "tokenizer", RecallStage = "recall", PretrainStage = "pretrain", SftStage = "sft", ExportStage = "export", EvaluateStage = "evaluate";
     private static readonly string[] OwnQuestions = ["Once upon a time", "The", "It was"];
     private QuickstartReport _report = new() { Model = Path.GetFullPath(Path.Combine(output, "models", "quickstart")), Minutes = plan.Minutes, Seed = plan.Seed, Data = plan.Data };
 
     private string ReportPath => Path.Combine(output, QuickstartReport.FileName);
     private string DataDirectory => Path.Combine(output, "data");
     private string TokenizerDirectory => Path.Combine(output, "tokenizer");
+    private string RecallDirectory => Path.Combine(output, "recall");
     private string PretrainDirectory => Path.Combine(output, "pretrain");
     private bool IsSmallWorld => plan.Data is null;
     private string PretrainingText => plan.Data ?? Path.Combine(DataDirectory, SmallWorldWriter.Stories);
@@ -49,7 +50,8 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
         {
             Do(DataStage, IsSmallWorld ? "invents small worlds, and writes stories, conversations and an evaluation about them" : "reads your text", () => MakeData(stop));
             Do(TokenizerStage, "learns which pieces of words to read and write", () => TrainTokenizer(stop));
-            if (!Train(PretrainStage, "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
+            if ((IsSmallWorld && !Train(RecallStage, "learns to look back, on lists of words", RecallDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"lists={Path.Combine(DataDirectory, SmallWorldWriter.Lists)}"], Tokenizer = TokenizerDirectory }, plan.Recall, work, display, TimeProvider.System, stop), stop))
+                || !Train(PretrainStage, "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory, Model = IsSmallWorld ? RecallDirectory : null }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
                 || !Train(SftStage, "learns to answer", _report.Model, (options, work, display) => SftLoop.Prepare(options with { Data = [$"talk={ConversationText}"], Model = PretrainDirectory }, plan.FineTuning, work, display, TimeProvider.System, stop), stop))
             {
                 return null;
@@ -108,7 +110,8 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
     private void TrainTokenizer(CancellationToken stop)
     {
         Delete(TokenizerDirectory);
-        var vocabulary = BpeTrainer.Train(DocumentReader.Read([PretrainingText], BadRecords.Lenient()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
+        string[] texts = IsSmallWorld ? [PretrainingText, Path.Combine(DataDirectory, SmallWorldWriter.Lists)] : [PretrainingText];
+        var vocabulary = BpeTrainer.Train(DocumentReader.Read(texts, BadRecords.Lenient()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
         vocabulary.Save(TokenizerDirectory);
         say($"  {vocabulary.VocabSize:N0} tokens, {vocabulary.BytesPerToken:N2} bytes of text each");
     }

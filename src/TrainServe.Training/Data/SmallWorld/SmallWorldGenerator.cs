@@ -7,13 +7,13 @@ namespace TrainServe.Training.Data.SmallWorld;
 
 /// <summary>Texts about small worlds whose truth is known. Every record is a function of the seed, its kind and its number.</summary>
 /// <remarks>
-/// What a small network learns in minutes decides the shape of the texts: pretraining has lists of two or three pairs and worlds as small, because looking back is
+/// What a small network learns in minutes decides the shape of the texts: first come lists of two or three pairs, then worlds as small, because looking back is
 /// learned where there is little to choose from; conversations have worlds of 2 to 5, and tests of 5. What was measured is in tests/TrainServe.Benchmarks/RESULTS.md.
 /// </remarks>
 public sealed class SmallWorldGenerator(ulong seed)
 {
     private const int SmallWorld = 3, LargestWorld = 5;
-    private const double Variety = 0.3, PlainShare = 0.25, ListShare = 0.5;
+    private const double Variety = 0.3, PlainShare = 0.25;
 
     private static readonly (Action<SceneBuilder> Tell, double Weight, QuestionFamily[] Families)[] Kinds =
     [
@@ -38,21 +38,42 @@ public sealed class SmallWorldGenerator(ulong seed)
     /// <summary>Purposes: each has random numbers of its own.</summary>
     private enum Purpose
     {
+        List,
         Story,
         Conversation,
         Preference,
         Evaluation,
     }
 
-    /// <summary>A text to pretrain on: a list to remember, a small story, which most often goes on with questions and answers, or talk without a story.</summary>
+    /// <summary>"Mia barn. Tom park. Tom park. Mia barn.": two or three pairs of words, said three times in changing order.</summary>
+    /// <remarks>What a word goes with can only be recalled, and every third word is such a recall: nothing teaches attention to look back sooner.</remarks>
+    /// <param name="number">Which.</param>
+    public StoryRecord List(int number)
+    {
+        var random = Random(Purpose.List, number);
+        var people = random.Shuffled(Vocabulary.People).Select(person => person.Name);
+        var (keys, values) = random.Between(0, 3) switch
+        {
+            0 => (people, Vocabulary.Places.Select(place => place.Noun)),
+            1 => (people, Vocabulary.Things.Select(thing => thing.Noun)),
+            2 => (people, Vocabulary.Moods),
+            _ => (random.Shuffled(Vocabulary.Things).Select(thing => thing.Noun), Vocabulary.Places.Select(place => place.Noun)),
+        };
+        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string key in keys.Take(random.Between(2, SmallWorld)))
+        {
+            string value = random.Pick(values.Where(value => !pairs.ContainsValue(value) && WorldSplit.Train.Owns(key, value)).ToList());
+            pairs.Add(key, value);
+        }
+        var said = Enumerable.Range(0, 3).SelectMany(_ => random.Shuffled(pairs));
+        return new StoryRecord(string.Join(' ', said.Select(pair => $"{pair.Key} {pair.Value}.")));
+    }
+
+    /// <summary>A text to pretrain on: a small story, which most often goes on with questions and answers, or talk without a story.</summary>
     /// <param name="number">Which.</param>
     public StoryRecord Story(int number)
     {
         var random = Random(Purpose.Story, number);
-        if (random.Chance(ListShare))
-        {
-            return new StoryRecord(List(random));
-        }
         if (random.Chance(0.15))
         {
             var exchange = Enumerable.Range(0, random.Between(2, 4)).Select(_ => NewPlain(WorldSplit.Train, random));
@@ -172,28 +193,6 @@ public sealed class SmallWorldGenerator(ulong seed)
     private static Question NewPlain(WorldSplit split, PhiloxRandom random) => PlainQuestions.Draw(random.PickWeighted(Plain, item => item.Weight).Family, split, random);
 
     private static Tale NewTale(WorldSplit split, PhiloxRandom random) => NewTale(random.PickWeighted(Kinds, kind => kind.Weight).Tell, split, random.Between(2, LargestWorld), random);
-
-    // "Mia barn. Tom park. Tom park. Mia barn.": two or three pairs of words, said three times in changing order. What a word goes with can only be
-    // recalled, and every third word is such a recall: nothing teaches attention to look back sooner.
-    private static string List(PhiloxRandom random)
-    {
-        var people = random.Shuffled(Vocabulary.People).Select(person => person.Name);
-        var (keys, values) = random.Between(0, 3) switch
-        {
-            0 => (people, Vocabulary.Places.Select(place => place.Noun)),
-            1 => (people, Vocabulary.Things.Select(thing => thing.Noun)),
-            2 => (people, Vocabulary.Moods),
-            _ => (random.Shuffled(Vocabulary.Things).Select(thing => thing.Noun), Vocabulary.Places.Select(place => place.Noun)),
-        };
-        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (string key in keys.Take(random.Between(2, SmallWorld)))
-        {
-            string value = random.Pick(values.Where(value => !pairs.ContainsValue(value) && WorldSplit.Train.Owns(key, value)).ToList());
-            pairs.Add(key, value);
-        }
-        var said = Enumerable.Range(0, 3).SelectMany(_ => random.Shuffled(pairs));
-        return string.Join(' ', said.Select(pair => $"{pair.Key} {pair.Value}."));
-    }
 
     // Draws until the split owns all facts, and there is something to ask.
     private static Tale NewTale(Action<SceneBuilder> tell, WorldSplit split, int size, PhiloxRandom random)

@@ -62,6 +62,7 @@ public sealed class SmallWorldTests : IDisposable
     {
         var told = Conversations.Value.Where(record => record.NeedsStory[0]).SelectMany(record => Facts(record.Messages[0].Content)).ToHashSet();
         var tested = Evaluation.Value.Where(record => record.NeedsStory).SelectMany(record => new StoryReading(record.Story).Facts).ToHashSet();
+        told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => World.List(number).Text.TrimEnd('.').Split(". ")).Select(pair => pair.Split(' ')).Select(pair => (pair[0], pair[1])));
         Assert.True(told.Count > 500 && tested.Count > 150, $"{told.Count} facts are told and {tested.Count} tested.");
         Assert.Empty(told.Intersect(tested));
     }
@@ -111,6 +112,16 @@ public sealed class SmallWorldTests : IDisposable
     }
 
     [Fact]
+    public void A_list_says_two_or_three_pairs_three_times() => Gen.Int[0, 100_000].Sample(number =>
+    {
+        string[] said = World.List(number).Text.TrimEnd('.').Split(". ");
+        var pairs = said.GroupBy(pair => pair, StringComparer.Ordinal).ToList();
+        Assert.InRange(pairs.Count, 2, 3);
+        Assert.All(pairs, pair => Assert.Equal(3, pair.Count()));
+        Assert.Equal(pairs.Count, pairs.Select(pair => pair.Key.Split(' ')[0]).Distinct().Count());
+    }, iter: 200);
+
+    [Fact]
     public void Sums_are_right() => Gen.Int[0, 100_000].Sample(number =>
     {
         var record = World.Evaluation(QuestionFamily.Sum, number);
@@ -155,6 +166,7 @@ public sealed class SmallWorldTests : IDisposable
     {
         SmallWorldWriter.Write(_directory.PathOf("world"), size: 100, seed: 3);
         Assert.Equal(100, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.Stories)], BadRecords.Strict()).Count());
+        Assert.Equal(400, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.Lists)], BadRecords.Strict()).Count());
         var conversations = ConversationReader.ReadAll([_directory.PathOf("world", SmallWorldWriter.Conversations)], BadRecords.Strict());
         Assert.Equal(100, conversations.Count);
         Assert.Equal(new SmallWorldGenerator(3).Conversation(5).Messages.Select(message => message.Content), conversations[5].Messages.Select(message => message.Content));
