@@ -72,5 +72,5 @@ public sealed class Stories260KTests : IDisposable
         return stories;
     }
 
-    private sealed record Story(int[] PromptIds, int[] Ids, int[] Argmax, float[] MaxLogit, float[] Logsumexp, [property: JsonPropertyName("logits_first_12")] float[][]? LogitsFirst12);
+    private sealed record Story(int[] PromptIds, int[] Ids, int[] Argmax, float[] MaxLogit, float[] Logsumexp, [property: JsonPropertyName("logits_first_12")] float[][]? LogitsFirst12 = null);
 }
