@@ -12,7 +12,7 @@ public sealed record EngineOptions
     public int ContextLength { get; init; }
 
     /// <summary>Further slots that only keep what ended requests have cached, for later prompts that begin alike. Idle slots are used for that as well.</summary>
-    public int PrefixSlots { get; init; } = 4;
+    public int PrefixSlots { get; init; } = 2;
 
     /// <summary>Prompt tokens between two decode steps: a longer chunk is faster for the prompt, a shorter one stalls the others less.</summary>
     public int PrefillChunk { get; init; } = 64;

@@ -21,7 +21,7 @@ internal sealed record ServerOptions
     public int Slots { get; init; } = 8;
 
     /// <summary>Further slots that keep what was computed for earlier prompts.</summary>
-    public int PrefixSlots { get; init; } = 4;
+    public int PrefixSlots { get; init; } = 2;
 
     /// <summary>Tokens of prompt and answer together; 0 for what the model was trained for.</summary>
     public int ContextLength { get; init; }

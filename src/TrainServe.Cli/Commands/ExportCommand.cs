@@ -48,6 +48,6 @@ public static class ExportCommand
             Console.WriteLine($"{certificate.Precision}: {(certificate.IsOrderOfScores ? "scores" : "logits")} within {error:G3} on {certificate.Positions:N0} positions, {greedy}");
             return;
         }
-        Console.WriteLine($"{certificate.Precision}: perplexity {cost.ReferencePerplexity:F4} -> {cost.Perplexity:F4} ({cost.Increase():+0.00%;-0.00%}), {cost.GreedyAgreement:P2} of {cost.Tokens:N0} tokens chosen equally ({cost.Source}); batched like alone: {greedy}");
+        Console.WriteLine($"{certificate.Precision}: {cost.PerplexityChange()}, {cost.GreedyAgreement:P2} of {cost.Tokens:N0} tokens chosen equally ({cost.Source}); batched like alone: {greedy}");
     }
 }

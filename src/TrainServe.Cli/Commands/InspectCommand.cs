@@ -72,7 +72,7 @@ public static class InspectCommand
         Line($"certificate {c.Precision}", c.Failure() is { } failure ? $"DOES NOT HOLD: {failure}" : $"holds, {c.Runtimes}, {c.Measured:u}");
         if (c.Cost is { } cost)
         {
-            Line("", $"perplexity {cost.ReferencePerplexity:F4} -> {cost.Perplexity:F4} ({cost.Increase():+0.00%;-0.00%}, at most +{cost.MaxIncrease:P0}) on {cost.Tokens:N0} tokens of {cost.Source}");
+            Line("", $"{cost.PerplexityChange()}, at most {cost.MaxIncrease:+0%} allowed, on {cost.Tokens:N0} tokens of {cost.Source}");
             Line("", $"greedy choice as in single precision at {cost.GreedyAgreement:P2} of them, divergence {cost.Divergence:G3} nats a token, a logit moved by at most {c.TeacherForcedError:G3}");
             Line("", $"the same logits however it is run, within: chunked {c.ChunkedError:G3}, token by token {c.TokenByTokenError:G3}, batched {c.BatchedError:G3}");
         }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace TrainServe.Core.Packaging;
 
 /// <summary>What fewer bits cost a model, against its own export in single precision on the same text.</summary>
@@ -27,6 +29,14 @@ public sealed record QuantizationCost
 
     /// <summary>As a part of the reference; negative where it fell.</summary>
     public double Increase() => Perplexity / ReferencePerplexity - 1;
+
+    /// <summary>For people: both perplexities and the change.</summary>
+    public string PerplexityChange()
+    {
+        // What rounds to nothing has no sign.
+        double increase = Math.Round(Increase(), 4) + 0.0;
+        return string.Create(CultureInfo.InvariantCulture, $"perplexity {ReferencePerplexity:F4} -> {Perplexity:F4} ({increase:+0.00%;-0.00%})");
+    }
 
     /// <summary>The first rule that is broken, or null.</summary>
     public string? Failure()
