@@ -21,7 +21,7 @@ public static class CrossEntropy
         using var scope = NewDisposeScope();
         var (sum, count) = Sum(logitsBTV, targetsBT);
         return count > 0
-            ? (sum / count).MoveToOuterDisposeScope()
+            ? (sum / LiveScalar.Of(count)).MoveToOuterDisposeScope()
             : throw new ArgumentException("No position has a target, so there is no loss.", nameof(targetsBT));
     }
 
@@ -39,7 +39,7 @@ public static class CrossEntropy
         if (regularization.ZLoss > 0)
         {
             var logSumN = logitsNV.logsumexp(-1);
-            sum = sum + regularization.ZLoss * (logSumN.square() * targetsN.ne(IgnoreIndex)).sum();
+            sum = sum + LiveScalar.Of(regularization.ZLoss) * (logSumN.square() * targetsN.ne(IgnoreIndex)).sum();
         }
         return (sum.MoveToOuterDisposeScope(), CountTargets(targetsN));
     }

@@ -76,6 +76,17 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <summary>The score's head; null for a language model.</summary>
     public ScalarHead? Score => _score;
 
+    /// <summary>The matrices that are fused in one of the blocks' parameters, by their rows; null for everything else: embedding, norms, heads.</summary>
+    /// <param name="parameter">Its name among <c>named_parameters()</c>.</param>
+    public IReadOnlyList<long>? MatrixParts(string parameter)
+    {
+        long query = (long)Config.NumAttentionHeads * Config.HeadDim, keyValue = (long)Config.NumKeyValueHeads * Config.HeadDim;
+        return parameter.EndsWith(".attention.qkv", StringComparison.Ordinal) ? [query, keyValue, keyValue]
+            : parameter.EndsWith(".feed_forward.gate_up", StringComparison.Ordinal) ? [Config.IntermediateSize, Config.IntermediateSize]
+            : parameter.EndsWith(".attention.output", StringComparison.Ordinal) || parameter.EndsWith(".feed_forward.down", StringComparison.Ordinal) ? [Config.HiddenSize]
+            : null;
+    }
+
     /// <summary>A model with the weights of a package, in evaluation mode.</summary>
     /// <exception cref="InvalidDataException">The weights are not those of the package's config.</exception>
     public static Transformer Load(ModelPackage package, float dropout = 0, ScalarType dtype = ScalarType.Float32, Device? device = null)

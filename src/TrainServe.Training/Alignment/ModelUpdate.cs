@@ -21,7 +21,7 @@ internal sealed class ModelUpdate : IDisposable
     public ModelUpdate(Transformer model, OptimizerSection settings, string weightsFile, string momentsFile)
     {
         (Model, _clipNorm, _weightsFile, _momentsFile) = (model, settings.ClipNorm, weightsFile, momentsFile);
-        _optimizer = new AdamW(model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), settings);
+        _optimizer = new AdamW(model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), settings, model.MatrixParts);
         _parameters = [.. model.parameters()];
     }
 

@@ -42,6 +42,19 @@ public sealed class TokenStream : IDisposable
         }
     }
 
+    /// <summary>Numbers the documents of a row from 0: one more at each token that begins one.</summary>
+    /// <param name="tokens">The row.</param>
+    /// <param name="separator">The token that begins a document; null when the row counts as one.</param>
+    /// <param name="segments">Written, as many as there are tokens.</param>
+    internal static void Number(ReadOnlySpan<int> tokens, int? separator, Span<int> segments)
+    {
+        for (int i = 0, segment = 0; i < tokens.Length; i++)
+        {
+            segment += i > 0 && tokens[i] == separator ? 1 : 0;
+            segments[i] = segment;
+        }
+    }
+
     public void Dispose()
     {
         foreach (var shard in _shards)

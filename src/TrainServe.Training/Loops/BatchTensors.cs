@@ -11,13 +11,13 @@ internal static class BatchTensors
 {
     /// <summary>The sum of the losses of all tokens to be learned, in nats; a scalar, owned by the caller.</summary>
     /// <remarks>Texts that share a row do not attend to each other. Rotary positions are relative, so that they need not begin anew.</remarks>
-    public static Tensor LossSum(Transformer model, TokenBatch batch)
+    public static Tensor LossSum(Transformer model, TokenBatch batch, LossRegularization regularization = default)
     {
         using var scope = NewDisposeScope();
         var inputsBT = Ids(batch.Inputs, batch, model.Device);
         var targetsBT = Ids(batch.Targets, batch, model.Device);
         var documentsBT = batch.Segments is { } segments ? Ids(segments, batch, model.Device) : null;
-        return model.LossSum(model.Hidden(inputsBT, documentsBT: documentsBT), targetsBT).MoveToOuterDisposeScope();
+        return model.LossSum(model.Hidden(inputsBT, documentsBT: documentsBT), targetsBT, regularization).MoveToOuterDisposeScope();
     }
 
     private static Tensor Ids(int[] values, TokenBatch batch, Device device) => tensor(values, [batch.Rows, batch.Columns], ScalarType.Int64, device);

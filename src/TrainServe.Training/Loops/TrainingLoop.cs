@@ -41,13 +41,14 @@ public sealed record TrainingSetup
 public sealed class TrainingLoop : IDisposable
 {
     /// <summary>Files of a checkpoint.</summary>
-    public const string WeightsFile = "model.safetensors", MomentsFile = "optimizer.safetensors";
+    public const string WeightsFile = "model.safetensors", MomentsFile = "optimizer.safetensors", AverageFile = "average.safetensors";
 
     /// <summary>Directories of a run.</summary>
     public const string CheckpointsDirectory = "checkpoints", BestDirectory = "best";
     private readonly TrainingSetup _setup;
     private readonly AdamW _optimizer;
     private readonly TrainingStep _step;
+    private readonly WeightAverage? _average;
     private readonly LearningRateSchedule _schedule;
     private readonly CheckpointStore _checkpoints, _best;
     private readonly TrainingEnvironment _environment;
@@ -64,8 +65,10 @@ public sealed class TrainingLoop : IDisposable
         var kernels = KernelChoices.Of(setup.Model);
         _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels);
         setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}.");
-        _optimizer = new AdamW(setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), setup.Optimizer);
-        _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm);
+        var parameters = setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)).ToList();
+        _optimizer = new AdamW(parameters, setup.Optimizer, setup.Model.MatrixParts);
+        _average = setup.Training.EmaDecay > 0 ? new WeightAverage(parameters, setup.Training.EmaDecay) : null;
+        _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm, new LossRegularization(setup.Training.LabelSmoothing, setup.Training.ZLoss));
         _schedule = LearningRateSchedule.Of(setup.Optimizer, setup.TotalSteps);
         _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, CheckpointsDirectory));
         _best = new CheckpointStore(Path.Combine(setup.Directory, BestDirectory));
@@ -113,7 +116,11 @@ public sealed class TrainingLoop : IDisposable
         }
     }
 
-    public void Dispose() => _optimizer.Dispose();
+    public void Dispose()
+    {
+        _optimizer.Dispose();
+        _average?.Dispose();
+    }
 
     // Read here and not ahead on a thread of its own: a garbage collection that another thread begins can free the numbers that TorchSharp has just handed to libtorch.
     private void Advance(MetricsLog metrics, int microRows)
@@ -126,14 +133,20 @@ public sealed class TrainingLoop : IDisposable
         }
         double read = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
         ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step)).NextUInt64();
-        var result = RunStep(taken, learningRate, dropoutSeed);
+        double normLimit = NormLimit();
+        var result = RunStep(taken, learningRate, dropoutSeed, normLimit);
+        if (!result.IsSkipped)
+        {
+            _average?.Update(_optimizer.Updates);
+        }
         _state = _state with
         {
             Step = _state.Step + 1,
             Cursor = taken[^1].After,
             Updates = _optimizer.Updates,
             SkippedSteps = _state.SkippedSteps + (result.IsSkipped ? 1 : 0),
-            SkippedInARow = result.IsSkipped ? _state.SkippedInARow + 1 : 0,
+            SkippedInARow = result.IsSkipped && !result.IsSpike ? _state.SkippedInARow + 1 : 0,
+            MeanNorm = MeanNorm(Math.Min(result.GradientNorm, normLimit)),
             LearnedTokens = _state.LearnedTokens + result.LearnedTokens,
             TrainLoss = double.IsFinite(result.Loss) ? result.Loss : null,
             Seconds = Seconds,
@@ -141,11 +154,25 @@ public sealed class TrainingLoop : IDisposable
         Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, read);
     }
 
-    private StepResult RunStep(List<TokenBatch> taken, double learningRate, ulong dropoutSeed)
+    // Until there is a mean worth the name, every finite norm will do.
+    private double NormLimit()
+    {
+        const int updatesBefore = 20;
+        return _setup.Training.SkipSpikes > 0 && _state.Updates >= updatesBefore && _state.MeanNorm is { } mean ? _setup.Training.SkipSpikes * mean : double.PositiveInfinity;
+    }
+
+    // A spike counts as the limit, so that norms that stay higher are accepted after a while.
+    private double? MeanNorm(double norm)
+    {
+        const double taken = 0.02;
+        return !double.IsFinite(norm) ? _state.MeanNorm : _state.MeanNorm is { } mean ? mean + taken * (norm - mean) : norm;
+    }
+
+    private StepResult RunStep(List<TokenBatch> taken, double learningRate, ulong dropoutSeed, double normLimit)
     {
         try
         {
-            return _step.Run(taken, learningRate, dropoutSeed);
+            return _step.Run(taken, learningRate, dropoutSeed, normLimit);
         }
         catch (Exception error) when (IsOutOfMemory(error))
         {
@@ -194,6 +221,19 @@ public sealed class TrainingLoop : IDisposable
 
     private bool TryMeasure(MetricsLog metrics, CancellationToken stop)
     {
+        _average?.Swap();
+        try
+        {
+            return TryMeasureModel(metrics, stop);
+        }
+        finally
+        {
+            _average?.Swap();
+        }
+    }
+
+    private bool TryMeasureModel(MetricsLog metrics, CancellationToken stop)
+    {
         MeasuredLoss result;
         try
         {
@@ -237,6 +277,10 @@ public sealed class TrainingLoop : IDisposable
         }
         var tensors = Weights();
         tensors[MomentsFile] = _optimizer.Save();
+        if (_average is not null)
+        {
+            tensors[AverageFile] = _average.Save();
+        }
         _checkpoints.Save(_state.Step, _setup.Identity, _environment, tensors, _state);
         (_savedStep, _savedAt) = (_state.Step, _setup.Time.GetTimestamp());
         RemoveOld();
@@ -273,6 +317,10 @@ public sealed class TrainingLoop : IDisposable
             using var weights = Checkpoint.OpenVerified(_best.DirectoryOf(_state.Best.BestStep)).OpenTensors(WeightsFile);
             StateDictAdapter.Load(_setup.Model, weights);
         }
+        else
+        {
+            _average?.Swap();
+        }
         return new TrainingOutcome(end, _state);
     }
 
@@ -304,6 +352,11 @@ public sealed class TrainingLoop : IDisposable
         using (var moments = checkpoint.OpenTensors(MomentsFile))
         {
             _optimizer.Load(moments, _state.Updates);
+        }
+        if (_average is not null)
+        {
+            using var average = checkpoint.OpenTensors(AverageFile);
+            _average.Load(average);
         }
         _savedStep = _state.Step;
         _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));

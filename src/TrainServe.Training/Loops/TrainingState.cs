@@ -16,9 +16,12 @@ public sealed record TrainingState
     /// <summary>Steps that changed the weights.</summary>
     public long Updates { get; init; }
 
-    /// <summary>Steps whose gradients were not finite.</summary>
+    /// <summary>Steps that changed nothing, because their gradients were not finite or a spike.</summary>
     public long SkippedSteps { get; init; }
     public int SkippedInARow { get; init; }
+
+    /// <summary>Running mean of the gradients' norms; null before the first.</summary>
+    public double? MeanNorm { get; init; }
 
     /// <summary>Tokens learned from, over all steps.</summary>
     public long LearnedTokens { get; init; }

@@ -9,8 +9,9 @@ namespace TrainServe.Training.Loops;
 /// <param name="Loss">Mean over the learned tokens, nats.</param>
 /// <param name="GradientNorm">Before clipping.</param>
 /// <param name="LearnedTokens">Tokens that had a target.</param>
-/// <param name="IsSkipped">The gradients were not finite, so that no weight was changed.</param>
-public sealed record StepResult(double Loss, double GradientNorm, long LearnedTokens, bool IsSkipped);
+/// <param name="IsSkipped">The gradients were not finite, or a spike, so that no weight was changed.</param>
+/// <param name="IsSpike">They were finite, but their norm was above the limit.</param>
+public sealed record StepResult(double Loss, double GradientNorm, long LearnedTokens, bool IsSkipped, bool IsSpike = false);
 
 /// <summary>One optimizer step: forward and backward over the micro-batches, clipping, update.</summary>
 /// <remarks>
@@ -22,22 +23,25 @@ public sealed class TrainingStep
     private readonly Transformer _model;
     private readonly AdamW _optimizer;
     private readonly double _clipNorm;
+    private readonly LossRegularization _regularization;
     private readonly TorchSharp.Modules.Parameter[] _parameters;
 
     /// <param name="model">Trained.</param>
     /// <param name="optimizer">Of its weights.</param>
     /// <param name="clipNorm">Largest norm of all gradients together; 0 does not clip.</param>
-    public TrainingStep(Transformer model, AdamW optimizer, double clipNorm)
+    /// <param name="regularization">Added to the loss.</param>
+    public TrainingStep(Transformer model, AdamW optimizer, double clipNorm, LossRegularization regularization = default)
     {
-        (_model, _optimizer, _clipNorm) = (model, optimizer, clipNorm);
+        (_model, _optimizer, _clipNorm, _regularization) = (model, optimizer, clipNorm, regularization);
         _parameters = [.. model.parameters()];
     }
 
     /// <param name="microBatches">At least one.</param>
     /// <param name="learningRate">Of this step.</param>
     /// <param name="dropoutSeed">Decides what dropout drops: the same seed, the same masks.</param>
+    /// <param name="normLimit">A step whose gradient norm is above it changes nothing.</param>
     /// <exception cref="InvalidDataException">No token of the step is to be learned.</exception>
-    public StepResult Run(IReadOnlyList<TokenBatch> microBatches, double learningRate, ulong dropoutSeed)
+    public StepResult Run(IReadOnlyList<TokenBatch> microBatches, double learningRate, ulong dropoutSeed, double normLimit = double.PositiveInfinity)
     {
         long learned = microBatches.Sum(batch => (long)batch.LearnedTokens);
         if (learned == 0)
@@ -50,18 +54,19 @@ public sealed class TrainingStep
         foreach (var batch in microBatches)
         {
             using var scope = torch.NewDisposeScope();
-            var sum = BatchTensors.LossSum(_model, batch);
-            (sum / learned).backward();
+            var sum = BatchTensors.LossSum(_model, batch, _regularization);
+            (sum / LiveScalar.Of(learned)).backward();
             lossSum += sum.item<float>();
         }
         double norm = Gradients.GlobalNorm(_parameters), loss = lossSum / learned;
         bool isFinite = double.IsFinite(norm) && double.IsFinite(loss);
-        if (isFinite)
+        bool isSpike = isFinite && norm > normLimit;
+        if (isFinite && !isSpike)
         {
             _optimizer.Update(learningRate, Gradients.ClipFactor(norm, _clipNorm));
         }
         Gradients.Clear(_parameters);
-        return new StepResult(loss, norm, learned, !isFinite);
+        return new StepResult(loss, norm, learned, !isFinite || isSpike, isSpike);
     }
 
     internal static string Origin(IEnumerable<TokenBatch> batches) => string.Join(' ', batches.Select(batch => batch.Origin));

@@ -10,26 +10,34 @@ namespace TrainServe.Training.Optimization;
 
 /// <summary>Adam with decoupled weight decay, in place, one weight after the other: in one pass where there is a kernel for it, otherwise by libtorch's operators.</summary>
 /// <remarks>
-/// Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. Weights of two or more dimensions decay, embeddings and head included, as in nanoGPT; norms,
+/// With optimizer.kind muon the blocks' matrices are left to <see cref="Muon"/>, which has one moment. Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. Weights of two or more dimensions decay, embeddings and head included, as in nanoGPT; norms,
 /// which have one, do not. The gradients are not changed: clipping is a factor on them.
 /// </remarks>
 public sealed class AdamW : IDisposable
 {
-    private readonly double _beta1, _beta2, _epsilon, _weightDecay;
+    private readonly double _beta1, _beta2, _epsilon, _weightDecay, _muonMomentum;
     private readonly Slot[] _slots;
 
     /// <param name="parameters">Weights that require a gradient, with their names.</param>
-    /// <param name="settings">Betas, epsilon and decay.</param>
-    public AdamW(IEnumerable<(string Name, Parameter Weight)> parameters, OptimizerSection settings)
+    /// <param name="settings">Betas, epsilon and decay, and whether hidden matrices are Muon's.</param>
+    /// <param name="matrixParts">For Muon: <see cref="Model.Transformer.MatrixParts"/>.</param>
+    /// <exception cref="ArgumentNullException">Muon needs the parts.</exception>
+    public AdamW(IEnumerable<(string Name, Parameter Weight)> parameters, OptimizerSection settings, Func<string, IReadOnlyList<long>?>? matrixParts = null)
     {
-        (_beta1, _beta2, _epsilon, _weightDecay) = (settings.Beta1, settings.Beta2, settings.Epsilon, settings.WeightDecay);
+        bool isMuon = settings.Kind == OptimizerKind.Muon;
+        if (isMuon)
+        {
+            ArgumentNullException.ThrowIfNull(matrixParts);
+        }
+        (_beta1, _beta2, _epsilon, _weightDecay, _muonMomentum) = (settings.Beta1, settings.Beta2, settings.Epsilon, settings.WeightDecay, settings.MuonMomentum);
         using var scope = NewDisposeScope();
-        _slots = [.. parameters.Select(parameter => new Slot(
+        _slots = [.. parameters.Select(parameter => (parameter.Name, parameter.Weight, Parts: isMuon ? matrixParts!(parameter.Name) : null)).Select(parameter => new Slot(
             parameter.Name,
             parameter.Weight,
             zeros_like(parameter.Weight).DetachFromDisposeScope(),
-            zeros_like(parameter.Weight).DetachFromDisposeScope(),
-            parameter.Weight.dim() >= 2))];
+            parameter.Parts is null ? zeros_like(parameter.Weight).DetachFromDisposeScope() : null,
+            parameter.Weight.dim() >= 2,
+            parameter.Parts))];
     }
 
     /// <summary>Updates made so far; the moments' bias is corrected by it.</summary>
@@ -55,6 +63,11 @@ public sealed class AdamW : IDisposable
             {
                 continue;
             }
+            if (slot.SecondMoment is null)
+            {
+                Muon.Update(slot.Weight, slot.FirstMoment, gradient, slot.MatrixParts!, gradientScale, _muonMomentum, learningRate, _weightDecay);
+                continue;
+            }
             if (AdamWKernel.Supports(slot.Weight) && AdamWKernel.Supports(gradient))
             {
                 AdamWKernel.Update(slot.Weight, slot.FirstMoment, slot.SecondMoment, gradient, factors, slot.Decays ? (float)(1 - learningRate * _weightDecay) : 1);
@@ -74,7 +87,9 @@ public sealed class AdamW : IDisposable
     /// <summary>Both moments of every weight, for a checkpoint.</summary>
     /// <remarks>Read when a tensor's turn to be written comes.</remarks>
     public IReadOnlyList<SafeTensor> Save() =>
-        [.. _slots.SelectMany(slot => new[] { Stored("m." + slot.Name, slot.FirstMoment), Stored("v." + slot.Name, slot.SecondMoment) })];
+        [.. _slots.SelectMany(slot => slot.SecondMoment is { } second
+            ? new[] { Stored("m." + slot.Name, slot.FirstMoment), Stored("v." + slot.Name, second) }
+            : [Stored("m." + slot.Name, slot.FirstMoment)])];
 
     /// <summary>Restores what <see cref="Save"/> wrote.</summary>
     /// <param name="tensors">The file.</param>
@@ -86,7 +101,10 @@ public sealed class AdamW : IDisposable
         foreach (var slot in _slots)
         {
             Restore(tensors, "m." + slot.Name, slot.FirstMoment);
-            Restore(tensors, "v." + slot.Name, slot.SecondMoment);
+            if (slot.SecondMoment is { } second)
+            {
+                Restore(tensors, "v." + slot.Name, second);
+            }
         }
         Updates = updates;
     }
@@ -96,7 +114,7 @@ public sealed class AdamW : IDisposable
         foreach (var slot in _slots)
         {
             slot.FirstMoment.Dispose();
-            slot.SecondMoment.Dispose();
+            slot.SecondMoment?.Dispose();
         }
     }
 
@@ -118,5 +136,6 @@ public sealed class AdamW : IDisposable
         destination.copy_(values);
     }
 
-    private sealed record Slot(string Name, Parameter Weight, Tensor FirstMoment, Tensor SecondMoment, bool Decays);
+    // Without a second moment the weight is Muon's.
+    private sealed record Slot(string Name, Parameter Weight, Tensor FirstMoment, Tensor? SecondMoment, bool Decays, IReadOnlyList<long>? MatrixParts);
 }

@@ -14,6 +14,7 @@ internal sealed class RunData : IDisposable
     private readonly List<PackedDataSet> _sets = [];
     private readonly List<string> _names = [];
     private double[] _weights = [];
+    private int? _separator;
 
     /// <summary>Opens packed data, and packs text into the run's own directory, or uses what an earlier session packed there.</summary>
     /// <exception cref="RecipeException">A source changed since the run was begun.</exception>
@@ -28,6 +29,8 @@ internal sealed class RunData : IDisposable
                 data._sets.Add(PackedDataSet.Open(directory, tokenizer.Tokenizer.Sha256));
                 data._names.Add(source.Name!);
             }
+            // The packer puts it before every document.
+            data._separator = section.SeparateDocuments ? tokenizer.Tokenizer.Special.BosId : null;
             data._weights = [.. sources.Select((source, index) => source.Weight ?? data._sets[index].Train.Count)];
             return data;
         }
@@ -39,11 +42,11 @@ internal sealed class RunData : IDisposable
     }
 
     public RowMixture Mixture(int columns, ulong seed) =>
-        new([.. _sets.Select((set, index) => new WindowSource(_names[index], set.Train, columns, seed, index))], _weights, columns);
+        new([.. _sets.Select((set, index) => new WindowSource(_names[index], set.Train, columns, seed, index, _separator))], _weights, columns);
 
     public IReadOnlyList<ValidationSource> Validation(int columns, int maxRows, int rowsPerBatch) =>
         [.. _sets.Select((set, index) => (set, index)).Where(pair => pair.set.Validation.Count >= 2).Select(pair => new ValidationSource(_names[pair.index], _weights[pair.index],
-            () => ValidationWindows.Batches(_names[pair.index], pair.set.Validation, columns, maxRows, rowsPerBatch))
+            () => ValidationWindows.Batches(_names[pair.index], pair.set.Validation, columns, maxRows, rowsPerBatch, _separator))
         {
             TokensPerByte = (double)pair.set.Validation.Count / pair.set.Manifest.Validation.TextBytes,
         })];

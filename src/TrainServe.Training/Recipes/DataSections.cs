@@ -36,6 +36,9 @@ public sealed record PretrainingDataSection : IRecipeSection
     /// <summary>Whether records that cannot be used are counted and left out, rather than stop the run.</summary>
     public bool SkipBadRecords { get; init; }
 
+    /// <summary>Whether the documents of a row attend each to itself alone, while training and on held-out rows; otherwise they run on, as in GPT-2's training.</summary>
+    public bool SeparateDocuments { get; init; }
+
     public void Check(RecipeRules rules)
     {
         rules.Range(nameof(SequenceLength), SequenceLength, 2, 1 << 20);

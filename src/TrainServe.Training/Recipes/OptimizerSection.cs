@@ -2,9 +2,24 @@ using TrainServe.Training.Optimization;
 
 namespace TrainServe.Training.Recipes;
 
-/// <summary>AdamW and its schedule.</summary>
+/// <summary>What changes the weights.</summary>
+public enum OptimizerKind
+{
+    /// <summary>AdamW for all of them.</summary>
+    Adamw,
+
+    /// <summary>Muon for the blocks' matrices, AdamW for the rest.</summary>
+    Muon,
+}
+
+/// <summary>The optimizer and its schedule.</summary>
 public sealed record OptimizerSection : IRecipeSection
 {
+    public OptimizerKind Kind { get; init; } = OptimizerKind.Adamw;
+
+    /// <summary>Of Muon.</summary>
+    public double MuonMomentum { get; init; } = 0.95;
+
     /// <summary>The highest rate, reached at the end of warm-up.</summary>
     public double LearningRate { get; init; } = 1e-3;
 
@@ -34,6 +49,7 @@ public sealed record OptimizerSection : IRecipeSection
         rules.Require(MinLearningRate <= LearningRate, nameof(MinLearningRate), MinLearningRate, $"must not be above learning_rate, {LearningRate}");
         rules.Range(nameof(WarmupSteps), WarmupSteps, 0);
         rules.Require(DecayFraction is > 0 and <= 1, nameof(DecayFraction), DecayFraction, "must be above 0 and at most 1");
+        rules.Fraction(nameof(MuonMomentum), MuonMomentum);
         rules.Fraction(nameof(Beta1), Beta1);
         rules.Fraction(nameof(Beta2), Beta2);
         rules.Positive(nameof(Epsilon), Epsilon);

@@ -20,6 +20,18 @@ public sealed record TrainingSection : IRecipeSection
     /// <summary>Probability with which an activation of a residual branch is zeroed.</summary>
     public float Dropout { get; init; }
 
+    /// <summary>The part of the target that is spread over the vocabulary; losses on held-out rows are without it.</summary>
+    public float LabelSmoothing { get; init; }
+
+    /// <summary>Weight of the square of log(sum(exp(logits))), which keeps logits small; 1e-4 is usual, 0 is off.</summary>
+    public float ZLoss { get; init; }
+
+    /// <summary>Of the moving average of the weights that is measured and kept in their place; 0 keeps the weights themselves.</summary>
+    public double EmaDecay { get; init; }
+
+    /// <summary>A step whose gradient norm is above so many times the running mean of the norms before it is skipped; 0 skips none.</summary>
+    public double SkipSpikes { get; init; }
+
     /// <summary>In what numbers forward and backward compute; weights, moments and sums are single precision always.</summary>
     public TrainingPrecision Precision { get; init; } = TrainingPrecision.Auto;
 
@@ -49,6 +61,10 @@ public sealed record TrainingSection : IRecipeSection
             rules.Require(BatchRows % rows == 0, nameof(MicroBatchRows), rows, $"must divide batch_rows, {BatchRows}");
         }
         rules.Fraction(nameof(Dropout), Dropout);
+        rules.Fraction(nameof(LabelSmoothing), LabelSmoothing);
+        rules.NotNegative(nameof(ZLoss), ZLoss);
+        rules.Fraction(nameof(EmaDecay), EmaDecay);
+        rules.Require(SkipSpikes is 0 or > 1 and < double.PositiveInfinity, nameof(SkipSpikes), SkipSpikes, "must be above 1, or 0");
         rules.Range(nameof(MaxSkippedSteps), MaxSkippedSteps, 1);
     }
 }

@@ -27,6 +27,21 @@ public sealed class ValidationWindowsTests
     }
 
     [Fact]
+    public void Documents_are_kept_apart_where_they_begin()
+    {
+        using var stream = CountingStream.Create(61, period: 7);
+        var batch = ValidationWindows.Batches("a", stream.Tokens, 20, 0, 1, separator: 0).ElementAt(1);
+        // Tokens 20 to 39 of 0..6, 0..6: the zeros are at 21, 28 and 35.
+        Assert.Equal([0, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3], batch.Segments!);
+        Assert.Null(ValidationWindows.Batches("a", stream.Tokens, 20, 0, 1).First().Segments);
+        var windows = new WindowSource("a", stream.Tokens, 20, 1, 0, separator: 0);
+        int[] inputs = new int[20], targets = new int[20], segments = new int[20];
+        windows.Read(0, inputs, targets, segments);
+        Assert.True(windows.SeparatesTexts);
+        Assert.All(Enumerable.Range(1, 19), i => Assert.Equal(inputs[i] == 0, segments[i] != segments[i - 1]));
+    }
+
+    [Fact]
     public void One_token_is_too_little()
     {
         using var stream = CountingStream.Create(1);

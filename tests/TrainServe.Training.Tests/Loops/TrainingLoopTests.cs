@@ -7,6 +7,7 @@ using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
 using TrainServe.Training.Loops;
 using AdamW = TrainServe.Training.Optimization.AdamW;
+using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
 using TrainServe.Training.Tests.Data;
 
@@ -60,6 +61,61 @@ public sealed class TrainingLoopTests : IDisposable
             second.Loop.Run(resume: true);
             AssertSame(whole, second);
         }, iter: 8, threads: 1);
+
+    [Theory]
+    [InlineData(OptimizerKind.Adamw, TrainingPrecision.Auto)]
+    [InlineData(OptimizerKind.Muon, TrainingPrecision.Auto)]
+    [InlineData(OptimizerKind.Muon, TrainingPrecision.Float32)]
+    public void With_every_option_on_it_learns_and_a_run_that_was_stopped_gives_the_same_bits(OptimizerKind kind, TrainingPrecision precision)
+    {
+        var training = new TrainingSection { Steps = 120, BatchRows = 8, MicroBatchRows = 4, Dropout = 0.05f, LabelSmoothing = 0.01f, ZLoss = 1e-4f, EmaDecay = 0.8, SkipSpikes = 5, Precision = precision };
+        var optimizer = new OptimizerSection { Kind = kind, LearningRate = 0.01, WarmupSteps = 5 };
+        // Heads of 16, which the kernels can do.
+        var shape = TinyModels.Config(hiddenSize: 32, intermediateSize: 48, heads: 2);
+        using var whole = NewRun(training, optimizer: optimizer, shape: shape);
+        var outcome = whole.Loop.Run(resume: false);
+        Assert.InRange(outcome.State.Best.BestLoss!.Value, 0, 1);
+        // The model is the average's, which was measured.
+        Assert.Equal(outcome.State.Best.BestLoss.Value, Measure(whole), 1e-9);
+
+        string directory = NewDirectory();
+        using (var stop = new CancellationTokenSource())
+        using (var first = NewRun(training, null, directory, new StoppingDisplay(stop, 57), optimizer, shape: shape))
+        {
+            first.Loop.Run(resume: false, stop.Token);
+        }
+        using var second = NewRun(training, null, directory, optimizer: optimizer, shape: shape);
+        second.Loop.Run(resume: true);
+        AssertSame(whole, second);
+    }
+
+    [Fact]
+    public void A_step_with_a_spike_changes_nothing()
+    {
+        using var model = new Transformer(TinyModels.Config());
+        model.Initialize(1);
+        using var optimizer = new AdamW(model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), new OptimizerSection());
+        var step = new TrainingStep(model, optimizer, clipNorm: 1);
+        var batch = new TokenBatch(1, 4, [1, 2, 3, 4], [2, 3, 4, 5], DataCursor.Start(0), "");
+        var before = Weights(model);
+        var skipped = step.Run([batch], 0.1, 1, normLimit: 1e-3);
+        Assert.Equal((true, true), (skipped.IsSkipped, skipped.IsSpike));
+        Assert.Equal(before, Weights(model));
+        var taken = step.Run([batch], 0.1, 1, normLimit: skipped.GradientNorm * 1.01);
+        Assert.Equal((false, false), (taken.IsSkipped, taken.IsSpike));
+        Assert.NotEqual(before, Weights(model));
+    }
+
+    [Fact]
+    public void The_running_norm_lets_a_run_go_on_when_no_norm_is_a_spike()
+    {
+        using var run = NewRun(new TrainingSection { Steps = 60, BatchRows = 8, SkipSpikes = 1.0001 });
+        var outcome = run.Loop.Run(resume: false);
+        // A limit at the mean itself is crossed now and then; each time the step is counted and the run goes on.
+        Assert.InRange(outcome.State.SkippedSteps, 1, 40);
+        Assert.Equal(60 - outcome.State.SkippedSteps, outcome.State.Updates);
+        Assert.Equal(TrainingEnd.Completed, outcome.End);
+    }
 
     [Fact]
     public void A_run_killed_between_two_checkpoints_and_resumed_gives_the_same_bits_and_metrics()
@@ -221,9 +277,9 @@ public sealed class TrainingLoopTests : IDisposable
         Assert.Equal(alone, Loss([1, 2, 3]), 1e-4f);
     }
 
-    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0)
+    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0, ModelConfig? shape = null)
     {
-        var model = new Transformer(TinyModels.Config(), training.Dropout);
+        var model = new Transformer(shape ?? TinyModels.Config(), training.Dropout);
         model.Initialize(1);
         directory ??= NewDirectory();
         return new Run(directory, model, new TrainingLoop(new TrainingSetup
