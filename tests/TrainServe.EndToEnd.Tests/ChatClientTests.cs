@@ -15,7 +15,7 @@ public sealed class ChatClientTests(TinyServer tiny) : IClassFixture<TinyServer>
     public async Task It_gets_the_same_answer_whole_and_in_a_stream(string api)
     {
         using var client = Client(api);
-        var options = new ChatOptions { MaxOutputTokens = 20, Temperature = 0 };
+        var options = new ChatOptions { MaxOutputTokens = 20, Temperature = 0, TopK = 1 };
         var whole = await client.GetResponseAsync("hello world", options);
         string text = "";
         await foreach (var update in client.GetStreamingResponseAsync("hello world", options))

@@ -1,10 +1,15 @@
+using System.Numerics;
 using TrainServe.Core.Sampling;
 
 namespace TrainServe.Inference.Constraints;
 
 /// <summary>Keeps an answer to a grammar, and to its length: with few tokens left, only those are allowed from which the text can still be completed.</summary>
+/// <remarks>What may come first is found when it is made, so that the engine's thread does not wait for it.</remarks>
 public sealed class GrammarConstraint : ILogitsConstraint
 {
+    // The end costs nothing any more.
+    private const long EndDistance = -1;
+
     private readonly TokenTrie _trie;
     private readonly int[] _stopIds, _path;
     private readonly Dictionary<int, Allowed> _allowed = [];
@@ -23,6 +28,7 @@ public sealed class GrammarConstraint : ILogitsConstraint
         _path = new int[trie.MostDepth + 1];
         _automaton = new GrammarAutomaton(grammar.Program);
         _state = _automaton.Start;
+        _allowed[_state] = Find(GrammarProgram.Endless - 1);
     }
 
     /// <summary>The text so far may end here.</summary>
@@ -30,27 +36,23 @@ public sealed class GrammarConstraint : ILogitsConstraint
 
     public void Mask(Span<float> logits)
     {
-        var allowed = AllowedNow();
+        if (!_allowed.TryGetValue(_state, out var allowed))
+        {
+            _allowed[_state] = allowed = Find(GrammarProgram.Endless - 1);
+        }
         // What has to be left after this token: a byte of the text takes a token at most, and the one that ends the answer another.
         long most = _left - 2;
-        if (!_trie.HasEveryByte || most >= allowed.MostDistance)
+        if (_trie.HasEveryByte && most < allowed.MostDistance)
         {
-            Keep(logits, allowed.Tokens, null, long.MaxValue);
+            allowed = Find(Math.Max(most, allowed.LeastDistance));
         }
-        else if (allowed.LeastDistance <= most)
-        {
-            Keep(logits, allowed.Tokens, allowed.Distances, most);
-        }
-        else
-        {
-            Keep(logits, allowed.Tokens, allowed.Distances, allowed.LeastDistance);
-        }
+        allowed.Keep(logits);
     }
 
     public void Accept(int id)
     {
         _left--;
-        _state = AllowedNow().States.GetValueOrDefault(id, GrammarAutomaton.Dead);
+        _state = After(id);
         if (_state == GrammarAutomaton.Dead)
         {
             throw new InvalidOperationException("A token was chosen that the constraint does not allow.");
@@ -62,34 +64,25 @@ public sealed class GrammarConstraint : ILogitsConstraint
         }
     }
 
-    private static void Keep(Span<float> logits, int[] tokens, long[]? distances, long most)
+    private int After(int id)
     {
-        // The tokens are in the order of their ids.
-        int next = 0;
-        for (int i = 0; i < tokens.Length; i++)
+        var bytes = _trie.BytesOf(id);
+        if (bytes.IsEmpty)
         {
-            if (distances is not null && distances[i] > most)
-            {
-                continue;
-            }
-            logits[next..tokens[i]].Fill(float.NegativeInfinity);
-            next = tokens[i] + 1;
+            return _automaton.NextControl(_state, id);
         }
-        logits[next..].Fill(float.NegativeInfinity);
+        int state = _state;
+        for (int i = 0; i < bytes.Length && state != GrammarAutomaton.Dead; i++)
+        {
+            state = _automaton.Next(state, bytes[i]);
+        }
+        return state;
     }
 
-    private Allowed AllowedNow()
+    /// <summary>What may come next, as far as the text can be completed with so many further bytes.</summary>
+    private Allowed Find(long mostDistance)
     {
-        if (!_allowed.TryGetValue(_state, out var allowed))
-        {
-            _allowed[_state] = allowed = Find();
-        }
-        return allowed;
-    }
-
-    private Allowed Find()
-    {
-        var states = new Dictionary<int, int>();
+        var allowed = new Allowed(_trie.VocabSize, mostDistance);
         _path[0] = _state;
         for (int node = 0; node < _trie.Count;)
         {
@@ -103,37 +96,62 @@ public sealed class GrammarConstraint : ILogitsConstraint
             _path[depth] = state;
             foreach (int id in _trie.Tokens(node))
             {
-                states[id] = state;
+                allowed.Add(id, _automaton.Distance(state));
             }
             node++;
         }
         foreach (int id in _automaton.Controls(_state))
         {
-            states[id] = _automaton.NextControl(_state, id);
+            allowed.Add(id, _automaton.Distance(_automaton.NextControl(_state, id)));
         }
-        return new Allowed(states, _automaton, _automaton.IsAccepting(_state) ? _stopIds : []);
+        if (_automaton.IsAccepting(_state))
+        {
+            foreach (int id in _stopIds)
+            {
+                allowed.Add(id, EndDistance);
+            }
+        }
+        return allowed;
     }
 
-    /// <summary>What may come next in a state.</summary>
-    private sealed class Allowed
+    /// <summary>A set of tokens, and how much text is needed at least after them.</summary>
+    private sealed class Allowed(int vocabSize, long limit)
     {
-        public Allowed(Dictionary<int, int> states, GrammarAutomaton automaton, int[] stopIds)
+        private const int Width = 64;
+        private readonly ulong[] _tokens = new ulong[(vocabSize + Width - 1) / Width];
+
+        public long LeastDistance { get; private set; } = long.MaxValue;
+        public long MostDistance { get; private set; } = EndDistance;
+
+        public void Add(int id, long distance)
         {
-            States = states;
-            Tokens = [.. states.Keys.Concat(stopIds).Distinct().Order()];
-            // The end costs nothing any more.
-            Distances = [.. Tokens.Select(id => states.TryGetValue(id, out int state) ? automaton.Distance(state) : -1)];
-            (LeastDistance, MostDistance) = Distances.Length == 0 ? (0, 0) : (Distances.Min(), Distances.Max());
+            if (distance <= limit && id < vocabSize)
+            {
+                _tokens[id / Width] |= 1UL << (id % Width);
+                LeastDistance = Math.Min(LeastDistance, distance);
+                MostDistance = Math.Max(MostDistance, distance);
+            }
         }
 
-        /// <summary>Where each token leads.</summary>
-        public Dictionary<int, int> States { get; }
-        public int[] Tokens { get; }
-
-        /// <summary>For each token, how much text is needed at least after it.</summary>
-        public long[] Distances { get; }
-        public long LeastDistance { get; }
-        public long MostDistance { get; }
+        /// <summary>Forbids all others.</summary>
+        public void Keep(Span<float> logits)
+        {
+            for (int word = 0; word < _tokens.Length; word++)
+            {
+                var group = logits.Slice(word * Width, Math.Min(Width, logits.Length - word * Width));
+                for (ulong forbidden = ~_tokens[word]; forbidden != 0; forbidden &= forbidden - 1)
+                {
+                    int bit = BitOperations.TrailingZeroCount(forbidden);
+                    if (bit >= group.Length)
+                    {
+                        break;
+                    }
+                    group[bit] = float.NegativeInfinity;
+                }
+            }
+            // Embeddings are often padded to a round number of rows.
+            logits[Math.Min(logits.Length, _tokens.Length * Width)..].Fill(float.NegativeInfinity);
+        }
     }
 }
 
@@ -145,6 +163,10 @@ public sealed class CompiledGrammar
     {
         ArgumentNullException.ThrowIfNull(root);
         Program = GrammarProgram.Compile(root);
+        if (Program.Distances[Program.Start] >= GrammarProgram.Endless)
+        {
+            throw new GrammarTooLargeException("The grammar has no text that ends.");
+        }
     }
 
     internal GrammarProgram Program { get; }

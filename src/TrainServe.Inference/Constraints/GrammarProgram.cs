@@ -9,6 +9,9 @@ internal sealed class GrammarProgram
     /// <summary>Where a rule ends: what called it goes on.</summary>
     public const int Return = 1;
 
+    /// <summary>The distance of what never comes to an end.</summary>
+    public const long Endless = long.MaxValue / 4;
+
     private const int MostInstructions = 100_000, MostDepth = 256;
     private readonly List<Instruction> _code = [new(Op.Accept, default, 0, 0, []), new(Op.Return, default, 0, 0, [])];
     private readonly Dictionary<GrammarNode.Rule, int> _rules = [];
@@ -101,7 +104,7 @@ internal sealed class GrammarProgram
     private long[] MeasureDistances()
     {
         long[] distances = new long[_code.Count];
-        Array.Fill(distances, long.MaxValue / 4);
+        Array.Fill(distances, Endless);
         (distances[Accept], distances[Return]) = (0, 0);
         for (bool changed = true; changed;)
         {
@@ -145,5 +148,5 @@ internal sealed class GrammarProgram
     public readonly record struct Instruction(Op Op, ByteSet Set, int Operand, int Next, int[] Branches);
 }
 
-/// <summary>A grammar is larger than this program wants to work with.</summary>
-public sealed class GrammarTooLargeException() : Exception("The grammar is too large or nested too deeply.");
+/// <summary>A grammar is larger than this program wants to work with, or has no text that ends.</summary>
+public sealed class GrammarTooLargeException(string message = "The grammar is too large or nested too deeply.") : Exception(message);

@@ -9,11 +9,12 @@ public sealed class TokenTrie
     private readonly List<byte> _bytes = [];
     private readonly List<int> _depths = [], _ends = [];
     private readonly List<int[]> _tokens = [];
+    private readonly TextTokenizer _tokenizer;
 
     public TokenTrie(TextTokenizer tokenizer)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
-        VocabSize = tokenizer.VocabSize;
+        (_tokenizer, VocabSize) = (tokenizer, tokenizer.VocabSize);
         int[] ids = [.. Enumerable.Range(0, VocabSize).Where(id => !tokenizer.TokenBytes(id).IsEmpty)];
         Array.Sort(ids, (one, other) => tokenizer.TokenBytes(one).SequenceCompareTo(tokenizer.TokenBytes(other)) is var order && order != 0 ? order : one - other);
         Add(tokenizer, ids, 0);
@@ -28,6 +29,9 @@ public sealed class TokenTrie
 
     internal int Count => _bytes.Count;
     internal int MostDepth { get; }
+
+    /// <summary>None for a control token.</summary>
+    internal ReadOnlySpan<byte> BytesOf(int id) => _tokenizer.TokenBytes(id);
 
     internal byte Byte(int node) => _bytes[node];
 

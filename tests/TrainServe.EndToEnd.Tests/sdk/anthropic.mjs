@@ -29,7 +29,8 @@ check("a stream says the same as a whole message", async () => {
 check("counting tokens", async () => {
   const { max_tokens, temperature, ...prompt } = request;
   const count = await client.messages.countTokens(prompt);
-  assert.equal(count.input_tokens, (await client.messages.create(request)).usage.input_tokens);
+  const { usage } = await client.messages.create(request);
+  assert.equal(count.input_tokens, usage.input_tokens + usage.cache_read_input_tokens);
 });
 
 check("tools are called, whole and in a stream, and their results are read", async () => {

@@ -112,8 +112,21 @@ public sealed class JsonSchemaGrammarTests
         Assert.Throws<GrammarTooLargeException>(() => new CompiledGrammar(JsonSchemaGrammar.Make(Json("""{"type":"string","maxLength":10000}"""))));
         string deep = string.Concat(Enumerable.Repeat("{\"items\":", 40)) + "{}" + new string('}', 40);
         Assert.Throws<JsonSchemaException>(() => JsonSchemaGrammar.Make(Json(deep)));
-        // A schema that is nothing but itself has no text.
-        Assert.ThrowsAny<Exception>(() => Draw(JsonSchemaGrammar.Make(Json("""{"$ref":"#"}""")), 1, 10));
+        // Schemas that only endless values could meet.
+        Assert.Throws<GrammarTooLargeException>(() => new CompiledGrammar(JsonSchemaGrammar.Make(Json("""{"$ref":"#"}"""))));
+        Assert.Throws<GrammarTooLargeException>(() => new CompiledGrammar(JsonSchemaGrammar.Make(Json("""{"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]}"""))));
+    }
+
+    [Fact]
+    public void What_would_never_end_is_not_begun()
+    {
+        const string schema = """{"type":"object","properties":{"a":{"$ref":"#/$defs/endless"},"b":{"type":"null"}},"$defs":{"endless":{"type":"array","items":{"$ref":"#/$defs/endless"},"minItems":1}}}""";
+        for (ulong seed = 0; seed < 30; seed++)
+        {
+            var (text, complete, _) = Draw(JsonSchemaGrammar.Make(Json(schema)), seed, 40);
+            Assert.True(complete, text);
+            Assert.DoesNotContain("a", text);
+        }
     }
 
     [Theory]

@@ -165,6 +165,7 @@ public sealed class ToolsTests
     [InlineData("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}},{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]", "tools[1]", "invalid_value")]
     [InlineData("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"not\":{}}}}]", "tools[0].function.parameters", "invalid_function_parameters")]
     [InlineData("\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":{\"type\":\"king\"}}}", "response_format", "invalid_json_schema")]
+    [InlineData("\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"schema\":{\"$ref\":\"#\"}}}", "response_format", "invalid_json_schema")]
     [InlineData("\"response_format\":{\"type\":\"json_schema\"}", "response_format.json_schema.schema", "missing_required_parameter")]
     [InlineData("\"response_format\":{\"type\":\"xml\"}", "response_format.type", "invalid_value")]
     [InlineData("\"guided_regex\":\"(a\"", "guided_regex", "invalid_value")]
