@@ -39,6 +39,7 @@ FROM ${BASE_RUNTIME} AS trainer
 WORKDIR /work
 COPY --from=build-trainer /app /app
 COPY models/recipes /work/models/recipes
+COPY models/datasets.yaml /work/models/datasets.yaml
 # The trainer saves at SIGTERM, at most one step later.
 STOPSIGNAL SIGTERM
 ENV DOTNET_EnableDiagnostics=0

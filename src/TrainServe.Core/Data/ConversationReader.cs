@@ -5,7 +5,7 @@ namespace TrainServe.Core.Data;
 
 /// <summary>Reads conversations to fine-tune on from <c>.jsonl</c>, <c>.json</c> and <c>.txt</c> files, packed or not.</summary>
 /// <remarks>
-/// A file's format is that of its first record: OpenAI's <c>messages</c>, ShareGPT's <c>conversations</c>, Alpaca's <c>instruction</c>, <c>input</c>, <c>output</c>,
+/// A file's format is that of its first record: OpenAssistant's trees, of which the best-ranked branch is read, OpenAI's <c>messages</c>, ShareGPT's <c>conversations</c>, Alpaca's <c>instruction</c>, <c>input</c>, <c>output</c>,
 /// <c>prompt</c> and <c>completion</c>, <c>question</c> and <c>answer</c> with an optional <c>section</c> before them, <c>text</c>, or a preference record, whose better
 /// answer is learned: <c>prompt</c> and <c>chosen</c>, or <c>chosen</c> alone as one of Anthropic's transcripts. A <c>text</c>, and each document of a
 /// <c>.txt</c> file, becomes a conversation in which the user gives the opening and the assistant goes on.
@@ -14,6 +14,7 @@ public static class ConversationReader
 {
     private static readonly RecordFormat<IReadOnlyList<ChatMessage>>[] Formats =
     [
+        new("OpenAssistant trees", OpenAssistantTree.IsOne, OpenAssistantTree.BestBranch),
         new("OpenAI messages", record => record.Has("messages"), record => RecordFields.OpenAiMessages(record.List("messages"), "messages")),
         new("ShareGPT conversations", record => record.Has("conversations"), ShareGpt),
         new("Alpaca (instruction, input, output)", record => record.Has("instruction") && record.FirstOf("output", "response") is not null, Alpaca),

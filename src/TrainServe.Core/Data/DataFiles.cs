@@ -39,10 +39,20 @@ public static class DataFiles
     }
 
     /// <summary>The file's content, unpacked where its name ends in .gz.</summary>
+    /// <exception cref="InvalidDataException">The content is of a format that is not read; the message names it.</exception>
     internal static Stream Open(string path)
     {
         RequireFile(path);
         var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 16, FileOptions.SequentialScan);
+        try
+        {
+            ContentFormat.RequireReadable(path, file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
         return path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : file;
     }
 

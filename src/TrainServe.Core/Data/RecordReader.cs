@@ -12,7 +12,7 @@ internal static class RecordReader
     {
         ".jsonl" => ReadLines(path, bad, maxLineBytes),
         ".json" => ReadList(path, bad),
-        _ => throw new InvalidDataException($"{path} has a name that does not say what it holds; records are read from .jsonl and .json files, or these and .gz."),
+        _ => throw new InvalidDataException($"{path} has a name that does not say what it holds, and {ContentFormat.LooksLike(path)}. Records are read from .jsonl and .json files, or these and .gz."),
     };
 
     private static IEnumerable<(JsonElement Record, RecordOrigin Origin)> ReadLines(string path, BadRecords bad, int maxLineBytes)

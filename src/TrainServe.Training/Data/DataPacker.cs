@@ -54,12 +54,18 @@ public sealed class DataPacker
     /// <param name="cancellationToken">Stops between two documents; nothing is left behind.</param>
     /// <exception cref="InvalidDataException">The text cannot be used, or is too little for the validation rule.</exception>
     /// <exception cref="IOException">The directory holds something, or cannot be written.</exception>
-    public PackedDataManifest Pack(IReadOnlyList<string> paths, string tokenizerDirectory, string output, CancellationToken cancellationToken = default)
+    public PackedDataManifest Pack(IReadOnlyList<string> paths, string tokenizerDirectory, string output, CancellationToken cancellationToken = default) =>
+        Pack([.. paths.Select(path => new PackSource(path))], tokenizerDirectory, output, cancellationToken);
+
+    /// <inheritdoc cref="Pack(IReadOnlyList{string}, string, string, CancellationToken)"/>
+    /// <param name="sources">Files and directories with their weights.</param>
+    /// <exception cref="ArgumentException">A weight is out of range, a file has two, or the validation rule is the tail, which knows no weights.</exception>
+    public PackedDataManifest Pack(IReadOnlyList<PackSource> sources, string tokenizerDirectory, string output, CancellationToken cancellationToken = default)
     {
         RequireFree(output);
         string staging = Path.TrimEndingDirectorySeparator(Path.GetFullPath(output)) + ".tmp";
         RequireOurs(staging);
-        var files = DataFiles.Expand(paths);
+        var files = Weighted(sources);
         RemoveDirectory(staging);
         Directory.CreateDirectory(staging);
         try
@@ -118,13 +124,25 @@ public sealed class DataPacker
     public static IReadOnlyList<PackedFile> Describe(IReadOnlyList<string> files) =>
         [.. files.Select(file => new PackedFile(Path.GetFileName(file), new FileInfo(file).Length, FileHash.OfFile(file)))];
 
-    private PackedDataManifest PackInto(string directory, IReadOnlyList<string> files, CancellationToken cancellationToken)
+    private List<PackSource> Weighted(IReadOnlyList<PackSource> sources)
+    {
+        var files = sources.SelectMany(source => DataFiles.Expand([source.Path]).Select(file => PackSource.Checked(source) with { Path = file })).ToList();
+        if (files.GroupBy(file => file.Path, StringComparer.Ordinal).FirstOrDefault(group => group.Select(file => file.Weight).Distinct().Count() > 1) is { } twice)
+        {
+            throw new ArgumentException($"{twice.Key} is given with the weights {string.Join(" and ", twice.Select(file => file.Weight))}; give it once.", nameof(sources));
+        }
+        return _options.ValidationRule == ValidationRule.Tail && files.Exists(file => file.Weight != 1)
+            ? throw new ArgumentException("Weights go with the validation rule documents; the rule tail takes the end of the text as it is.", nameof(sources))
+            : files;
+    }
+
+    private PackedDataManifest PackInto(string directory, List<PackSource> files, CancellationToken cancellationToken)
     {
         var bad = _options.SkipBadRecords ? BadRecords.Lenient() : BadRecords.Strict();
         string spool = Path.Combine(directory, SpoolFile);
         var documents = Encode(files, bad, spool, cancellationToken);
         var rule = _options.ValidationRule == ValidationRule.Auto
-            ? documents.Count >= AutoDocuments ? ValidationRule.Documents : ValidationRule.Tail
+            ? documents.Count >= AutoDocuments || files.Exists(file => file.Weight != 1) ? ValidationRule.Documents : ValidationRule.Tail
             : _options.ValidationRule;
         using var tokens = TokenShard.Open(spool);
         var (train, validation) = rule == ValidationRule.Tail ? SplitTail(directory, tokens, documents) : SplitDocuments(directory, tokens, documents);
@@ -136,33 +154,34 @@ public sealed class DataPacker
             VocabSize = _tokenizer.VocabSize,
             ValidationRule = rule,
             ValidationFraction = _options.ValidationFraction,
-            Files = Describe(files),
+            Files = [.. files.Zip(Describe(files.ConvertAll(file => file.Path)), (source, file) => source.Weight == 1 ? file : file with { Weight = source.Weight })],
             SkippedRecords = bad.Skipped,
             Train = train,
             Validation = validation,
         };
     }
 
-    private List<PackedDocument> Encode(IReadOnlyList<string> files, BadRecords bad, string spool, CancellationToken cancellationToken)
+    private List<PackedDocument> Encode(List<PackSource> files, BadRecords bad, string spool, CancellationToken cancellationToken)
     {
+        var weights = files.DistinctBy(file => file.Path, StringComparer.Ordinal).ToDictionary(file => file.Path, file => file.Weight, StringComparer.Ordinal);
         var documents = new List<PackedDocument>();
         int bos = _tokenizer.Special.BosId;
         int? eos = _tokenizer.Special.HasEos && _tokenizer.Special.EosId != bos ? _tokenizer.Special.EosId : null;
         using var writer = new TokenShardWriter(spool, TokenShardHeader.BytesPerTokenFor(_tokenizer.VocabSize), _tokenizer.Sha256);
         long reported = 0;
         // No buffering: documents are read as they are encoded, not all at once.
-        var encoded = Partitioner.Create(DocumentReader.Read(files, bad), EnumerablePartitionerOptions.NoBuffering).AsParallel().AsOrdered()
+        var encoded = Partitioner.Create(DocumentReader.Read(files.Select(file => file.Path), bad), EnumerablePartitionerOptions.NoBuffering).AsParallel().AsOrdered()
             .WithMergeOptions(ParallelMergeOptions.NotBuffered).Select(document =>
             {
                 var utf8 = Encoding.UTF8.GetBytes(document.Text);
-                return (Ids: _tokenizer.Encode(document.Text), Hash: BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(utf8)), Bytes: utf8.Length);
+                return (Ids: _tokenizer.Encode(document.Text), Hash: BinaryPrimitives.ReadUInt64LittleEndian(SHA256.HashData(utf8)), Bytes: utf8.Length, Weight: weights[document.Origin.Path]);
             });
         try
         {
-            foreach (var (ids, hash, bytes) in encoded)
+            foreach (var (ids, hash, bytes, weight) in encoded)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                documents.Add(new PackedDocument(writer.Tokens, hash, bytes));
+                documents.Add(new PackedDocument(writer.Tokens, hash, bytes, weight));
                 writer.BeginDocument();
                 writer.Write([bos]);
                 writer.Write(ids);
@@ -204,7 +223,11 @@ public sealed class DataPacker
         for (int i = 0; i < documents.Count; i++)
         {
             long end = i + 1 < documents.Count ? documents[i + 1].Start : tokens.Header.Tokens;
-            (isValidation[i] ? validation : train).WriteDocument(tokens, documents[i].Start, end, documents[i].TextBytes);
+            // What is measured is measured once, whatever its weight.
+            for (int copy = isValidation[i] ? 1 : documents[i].Copies; copy > 0; copy--)
+            {
+                (isValidation[i] ? validation : train).WriteDocument(tokens, documents[i].Start, end, documents[i].TextBytes);
+            }
         }
         return (train.Complete(), validation.Complete());
     }
@@ -216,7 +239,7 @@ public sealed class DataPacker
         using var validation = new SplitWriter(directory, "validation", _tokenizer, _options.TokensPerShard);
         for (int i = 0; i < documents.Count; i++)
         {
-            var (start, _, bytes) = documents[i];
+            var (start, _, bytes, _) = documents[i];
             long end = i + 1 < documents.Count ? documents[i + 1].Start : tokens.Header.Tokens;
             if (end <= boundary)
             {
@@ -260,7 +283,11 @@ public sealed class DataPacker
         }
     }
 
-    private readonly record struct PackedDocument(long Start, ulong Hash, long TextBytes);
+    private readonly record struct PackedDocument(long Start, ulong Hash, long TextBytes, double Weight)
+    {
+        // A weight of 1.5 takes every text once and half of them twice: which half is decided by the text, with other bits of its hash than the division into training and validation uses.
+        public int Copies => (int)Weight + ((Hash & 0x7FF) < (Weight - Math.Truncate(Weight)) * 0x800 ? 1 : 0);
+    }
 
     /// <summary>Writes one side's shards.</summary>
     private sealed class SplitWriter(string directory, string name, TextTokenizer tokenizer, long tokensPerShard) : IDisposable

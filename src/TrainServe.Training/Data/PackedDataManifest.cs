@@ -12,7 +12,8 @@ public sealed record ShardEntry(string Path, long Tokens, long Documents, long S
 public sealed record DataSplit(long Tokens, long Documents, long TextBytes, IReadOnlyList<ShardEntry> Shards);
 
 /// <summary>A file that was packed.</summary>
-public sealed record PackedFile(string Name, long SizeBytes, string Sha256);
+/// <param name="Weight">How often its texts are trained on, where that is not once.</param>
+public sealed record PackedFile(string Name, long SizeBytes, string Sha256, double? Weight = null);
 
 /// <summary><c>shards.json</c>: what a directory of packed data holds.</summary>
 public sealed record PackedDataManifest

@@ -245,6 +245,42 @@ public sealed class DataPackerTests : IDisposable
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_weight_says_how_often_texts_are_trained_on_and_validation_takes_them_once()
+    {
+        string Texts(string name) => string.Concat(Enumerable.Range(0, 400).Select(i => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{name} {i}\n<|endoftext|>\n")));
+        _directory.WriteText("in/a.txt", Texts("a"));
+        _directory.WriteText("in/b.txt", Texts("b"));
+        _directory.WriteText("in/c.txt", Texts("c"));
+        var manifest = new DataPacker(_tokenizer, new PackOptions { ValidationFraction = 0.25 }).Pack(
+            [new PackSource(_directory.PathOf("in/a.txt"), 2), new PackSource(_directory.PathOf("in/b.txt"), 0.5), new PackSource(_directory.PathOf("in/c.txt"))], _directory.PathOf("tokenizer"), _directory.PathOf("out"));
+        using var data = PackedDataSet.Open(_directory.PathOf("out"), _tokenizer.Sha256);
+        var train = Documents(data.Train).CountBy(text => text).ToDictionary();
+        var validation = Documents(data.Validation).CountBy(text => text).ToDictionary();
+        Assert.All(train, text => Assert.Equal(text.Key.StartsWith('a') ? 2 : 1, text.Value));
+        Assert.All(validation, text => Assert.Equal(1, text.Value));
+        Assert.Empty(train.Keys.Intersect(validation.Keys));
+        Assert.Equal(800, train.Keys.Concat(validation.Keys).Count(text => !text.StartsWith('b')));
+        // Half of about 300; five standard deviations of a coin thrown so often are 43.
+        Assert.InRange(train.Keys.Count(text => text.StartsWith('b')), 107, 193);
+        Assert.Equal([2, 0.5, null], manifest.Files.Select(file => file.Weight));
+    }
+
+    [Fact]
+    public void Weights_that_cannot_be_kept_are_refused()
+    {
+        string path = _directory.WriteText("in/a.txt", "text\n<|endoftext|>\nanother\n");
+        void Pack(PackOptions options, params PackSource[] sources) => new DataPacker(_tokenizer, options).Pack(sources, _directory.PathOf("tokenizer"), _directory.PathOf("out"));
+        Assert.Contains("rule tail", Assert.Throws<ArgumentException>(() => Pack(new PackOptions { ValidationRule = ValidationRule.Tail }, new PackSource(path, 2))).Message);
+        Assert.Contains("above 0", Assert.Throws<ArgumentException>(() => Pack(new PackOptions(), new PackSource(path, 0))).Message);
+        Assert.Contains("the weights 1 and 2", Assert.Throws<ArgumentException>(() => Pack(new PackOptions(), new PackSource(path), new PackSource(_directory.PathOf("in"), 2))).Message);
+        Assert.Equal(new PackSource("some/where", 2.5), PackSource.Parse("some/where=2.5"));
+        Assert.Equal(new PackSource("a=b", 3), PackSource.Parse("a=b=3"));
+        Assert.Contains("is no weight", Assert.Throws<ArgumentException>(() => PackSource.Parse("a=b")).Message);
+        string odd = _directory.WriteText("in/odd=2", "text");
+        Assert.Equal(new PackSource(odd), PackSource.Parse(odd));
+    }
+
     private PackedDataSet Pack(PackOptions options)
     {
         new DataPacker(_tokenizer, options).Pack([_directory.PathOf("in")], _directory.PathOf("tokenizer"), _directory.PathOf("out"));
