@@ -13,7 +13,7 @@ public sealed record QuickstartPlan
     public double Minutes { get; init; } = 12;
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>Stories, and conversations, of the small world: enough that hardly one is read twice.</summary>
+    /// <summary>Stories, and conversations, of the small world: enough that none is read more than about twice.</summary>
     public int WorldSize => Math.Clamp((int)(15_000 * TrainingMinutes), 1000, 500_000);
 
     public int VocabSize => Data is null ? 1000 : 2048;
