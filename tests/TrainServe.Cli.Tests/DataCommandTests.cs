@@ -18,7 +18,7 @@ public sealed class DataCommandTests : IDisposable
     {
         string good = string.Concat(Enumerable.Range(0, 20).Select(i => string.Create(CultureInfo.InvariantCulture, $"The child of house {i} went with a friend to find number {i * 7}. ")));
         _directory.WriteText("in.txt", string.Join("\n<|endoftext|>\n", good, "Too short.", good, good + "And home."));
-        var result = await ConsoleHost.RunAsync("data", "clean", "--input", _directory.PathOf("in.txt"), "--output", _directory.PathOf("out.jsonl.gz"), "--report", _directory.PathOf("report.json"));
+        var result = await ConsoleHost.RunAsync("data", "clean", "--input", _directory.PathOf("in.txt"), "--output", _directory.PathOf("out.jsonl.gz"), "--report", _directory.PathOf("report.json"), "--rules", "gopher", "c4");
         Assert.True(result.ExitCode == 0, result.Error);
         foreach (string part in (string[])["kept 1 of 4 texts", "exact-duplicate: 1 texts", "near-duplicate: 1 texts", "words: 1 texts", "Too short."])
         {
