@@ -12,12 +12,13 @@ public static partial class NativeEnvironment
         {
             return;
         }
-        Environment.SetEnvironmentVariable(name, value);
-        if (!OperatingSystem.IsWindows())
+        if (OperatingSystem.IsWindows())
         {
-            const int keepWhatIsThere = 0;
-            _ = SetVariable(name, value, keepWhatIsThere);
+            Environment.SetEnvironmentVariable(name, value);
+            return;
         }
+        const int keepWhatIsThere = 0;
+        _ = SetVariable(name, value, keepWhatIsThere);
     }
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]
