@@ -34,7 +34,7 @@ public static class AttentionMask
     public static Tensor LeftPadded(Tensor paddingB, long queries, long keys)
     {
         using var scope = NewDisposeScope();
-        var keyS = arange(keys, ScalarType.Int64, paddingB.device);
+        var keyS = LiveScalar.Range(0, keys, paddingB.device);
         var queryT = keyS.narrow(0, keys - queries, queries).unsqueeze(1);
         var realBTS = keyS.view(1, 1, keys) >= paddingB.view(-1, 1, 1);
         var causalTS = keyS <= queryT;

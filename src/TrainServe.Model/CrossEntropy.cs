@@ -39,7 +39,7 @@ public static class CrossEntropy
         if (regularization.ZLoss > 0)
         {
             var logSumN = logitsNV.logsumexp(-1);
-            sum = sum + LiveScalar.Of(regularization.ZLoss) * (logSumN.square() * targetsN.ne(IgnoreIndex)).sum();
+            sum = sum.Plus(LiveScalar.Of(regularization.ZLoss) * (logSumN.Squared() * targetsN.ne(LiveScalar.Of(IgnoreIndex))).sum());
         }
         return (sum.MoveToOuterDisposeScope(), CountTargets(targetsN));
     }
@@ -59,7 +59,7 @@ public static class CrossEntropy
     public static long CountTargets(Tensor targets)
     {
         using var scope = NewDisposeScope();
-        return targets.ne(IgnoreIndex).sum().item<long>();
+        return targets.ne(LiveScalar.Of(IgnoreIndex)).sum().item<long>();
     }
 
     private static Tensor Widened(Tensor logits) => logits.dtype is ScalarType.BFloat16 or ScalarType.Float16 ? logits.to(ScalarType.Float32) : logits;

@@ -33,7 +33,7 @@ public sealed class RmsNorm : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         bool half = xBTC.dtype is ScalarType.BFloat16 or ScalarType.Float16;
         var wideBTC = half ? xBTC.to(ScalarType.Float32) : xBTC;
-        var inverseBT1 = (wideBTC.square().mean([-1], keepdim: true) + LiveScalar.Of(_epsilon)).rsqrt();
+        var inverseBT1 = wideBTC.Squared().mean([-1], keepdim: true).Plus(_epsilon).rsqrt();
         var normalBTC = wideBTC * inverseBT1;
         return ((half ? normalBTC.to(xBTC.dtype) : normalBTC) * _weight).MoveToOuterDisposeScope();
     }

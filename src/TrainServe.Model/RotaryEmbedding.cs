@@ -67,6 +67,6 @@ public sealed class RotaryEmbedding : IDisposable
         using var scope = NewDisposeScope();
         long half = xBTND.shape[3] / 2;
         Tensor first = xBTND.narrow(3, 0, half), second = xBTND.narrow(3, half, half);
-        return cat([first * cos - second * sin, second * cos + first * sin], 3).MoveToOuterDisposeScope();
+        return cat([first * cos - second * sin, (second * cos).Plus(first * sin)], 3).MoveToOuterDisposeScope();
     }
 }

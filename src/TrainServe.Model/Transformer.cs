@@ -136,7 +136,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var xBTC = _embedding.call(idsBT);
         if (training && EmbeddingNoise > 0)
         {
-            xBTC += Noise(xBTC);
+            xBTC = xBTC.Plus(Noise(xBTC));
         }
         if (training && _dropout > 0)
         {

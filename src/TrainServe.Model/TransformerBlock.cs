@@ -39,8 +39,8 @@ public sealed class TransformerBlock : nn.Module
     internal Tensor Forward(Tensor xBTC, AttentionContext context, int layer)
     {
         using var scope = NewDisposeScope();
-        var attendedBTC = xBTC + Dropout(_attention.Forward(_attentionNorm.call(xBTC), context, layer));
-        return (attendedBTC + Dropout(_feedForward.call(_feedForwardNorm.call(attendedBTC)))).MoveToOuterDisposeScope();
+        var attendedBTC = xBTC.Plus(Dropout(_attention.Forward(_attentionNorm.call(xBTC), context, layer)));
+        return attendedBTC.Plus(Dropout(_feedForward.call(_feedForwardNorm.call(attendedBTC)))).MoveToOuterDisposeScope();
     }
 
     private Tensor Dropout(Tensor xBTC) => training && _dropout > 0 ? nn.functional.dropout(xBTC, _dropout, training: true) : xBTC;

@@ -89,7 +89,7 @@ public sealed class TextGenerator
         Tensor? positionsBT = null, mask = null;
         if (paddingB is not null)
         {
-            positionsBT = (arange(cache.Length, end, ScalarType.Int64, _model.Device).unsqueeze(0) - paddingB.unsqueeze(1)).clamp(min: LiveScalar.Of(0));
+            positionsBT = (LiveScalar.Range(cache.Length, end, _model.Device).unsqueeze(0) - paddingB.unsqueeze(1)).clamp(min: LiveScalar.Of(0));
             mask = AttentionMask.LeftPadded(paddingB, time, end);
         }
         var hiddenBTC = _model.Hidden(idsBT, positionsBT, mask, cache);

@@ -29,7 +29,7 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     /// <summary>What a second backward pass gives: no numbers, so that the step is refused. An exception cannot pass through libtorch; it would end the process.</summary>
     /// <param name="shape">Of the first input.</param>
     /// <param name="inputs">How many the function has.</param>
-    public static List<Tensor> Spent(long[] shape, int inputs) => [full(shape, double.NaN, ScalarType.Float32).DetachFromDisposeScope(), .. Enumerable.Repeat<Tensor>(null!, inputs - 1)];
+    public static List<Tensor> Spent(long[] shape, int inputs) => [full(shape, LiveScalar.Of(double.NaN), ScalarType.Float32).DetachFromDisposeScope(), .. Enumerable.Repeat<Tensor>(null!, inputs - 1)];
 
     private int Batch => (int)X.shape[0];
     private int Time => (int)X.shape[1];

@@ -60,7 +60,7 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         long width = weight.shape[1], vocabulary = weight.shape[0];
         var targetsN = targets.reshape(-1).contiguous();
         var hiddenNC = hidden.detach().reshape(-1, width).to(ScalarType.BFloat16);
-        var places = targetsN.ge(0).nonzero().view(-1);
+        var places = targetsN.ge(LiveScalar.Of(0)).nonzero().view(-1);
         bool isSparse = places.shape[0] < targetsN.shape[0];
         if (isSparse)
         {
@@ -79,7 +79,7 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
             if (wantsGradient)
             {
                 hiddenGradient!.narrow(0, from, rows).copy_(mm(logitsNV, weightVC));
-                weightGradient!.add_(mm(logitsNV.t(), chunkNC));
+                weightGradient!.add_(mm(logitsNV.t(), chunkNC), LiveScalar.Of(1));
             }
         }
         if (wantsGradient)

@@ -113,7 +113,7 @@ public sealed class StepBenchmark : IDisposable
     {
         using var scope = NewDisposeScope();
         _plain.train();
-        var loss = BatchTensors.LossSum(_plain, batch) / batch.LearnedTokens;
+        var loss = BatchTensors.LossSum(_plain, batch) / LiveScalar.Of(batch.LearnedTokens);
         loss.backward();
         nn.utils.clip_grad_norm_(_plain.parameters(), ClipNorm);
         _plainOptimizer.step();

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using TorchSharp.Modules;
 using TrainServe.Core.Packaging;
+using TrainServe.Model;
 using TrainServe.Training.Recipes;
 using static TorchSharp.torch;
 
@@ -73,14 +74,14 @@ public sealed class AdamW : IDisposable
                 AdamWKernel.Update(slot.Weight, slot.FirstMoment, slot.SecondMoment, gradient, factors, slot.Decays ? (float)(1 - learningRate * _weightDecay) : 1);
                 continue;
             }
-            slot.FirstMoment.mul_(_beta1).add_(gradient, alpha: (1 - _beta1) * gradientScale);
-            slot.SecondMoment.mul_(_beta2).addcmul_(gradient, gradient, value: (1 - _beta2) * gradientScale * gradientScale);
+            slot.FirstMoment.mul_(LiveScalar.Of(_beta1)).add_(gradient, alpha: LiveScalar.Of((1 - _beta1) * gradientScale));
+            slot.SecondMoment.mul_(LiveScalar.Of(_beta2)).addcmul_(gradient, gradient, value: LiveScalar.Of((1 - _beta2) * gradientScale * gradientScale));
             if (slot.Decays && _weightDecay > 0)
             {
-                slot.Weight.mul_(1 - learningRate * _weightDecay);
+                slot.Weight.mul_(LiveScalar.Of(1 - learningRate * _weightDecay));
             }
-            var denominator = slot.SecondMoment.sqrt().mul_(1 / Math.Sqrt(correction2)).add_(_epsilon);
-            slot.Weight.addcdiv_(slot.FirstMoment, denominator, value: -learningRate / correction1);
+            var denominator = slot.SecondMoment.sqrt().mul_(LiveScalar.Of(1 / Math.Sqrt(correction2))).add_(LiveScalar.Of(_epsilon), LiveScalar.Of(1));
+            slot.Weight.addcdiv_(slot.FirstMoment, denominator, value: LiveScalar.Of(-learningRate / correction1));
         }
     }
 

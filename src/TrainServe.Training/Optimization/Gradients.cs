@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TrainServe.Model;
 using static TorchSharp.torch;
 
 namespace TrainServe.Training.Optimization;
@@ -16,7 +17,7 @@ public static class Gradients
         {
             if (parameter.grad is { } gradient)
             {
-                sum += AdamWKernel.Supports(gradient) ? AdamWKernel.SumOfSquares(gradient) : Math.Pow(linalg.vector_norm(gradient, 2).item<float>(), 2);
+                sum += AdamWKernel.Supports(gradient) ? AdamWKernel.SumOfSquares(gradient) : gradient.to(ScalarType.Float32).Squared().sum().item<float>();
             }
         }
         return Math.Sqrt(sum);

@@ -28,7 +28,7 @@ internal static class Muon
     {
         using var scope = NewDisposeScope();
         momentum.mul_(LiveScalar.Of(beta)).add_(gradient, alpha: LiveScalar.Of(gradientScale));
-        var ahead = momentum * LiveScalar.Of(beta) + gradient * LiveScalar.Of(gradientScale);
+        var ahead = (momentum * LiveScalar.Of(beta)).Plus(gradient * LiveScalar.Of(gradientScale));
         weight.mul_(LiveScalar.Of(1 - learningRate * weightDecay));
         long first = 0;
         foreach (long rows in parts)
@@ -45,11 +45,11 @@ internal static class Muon
         using var scope = NewDisposeScope();
         bool isTall = matrixRC.shape[0] > matrixRC.shape[1];
         var x = isTall ? matrixRC.t() : matrixRC;
-        x = (x / (x.norm() + LiveScalar.Of(1e-7))).to(Lanes.IsSupported ? ScalarType.BFloat16 : ScalarType.Float32);
+        x = (x / x.norm().Plus(1e-7)).to(Lanes.IsSupported ? ScalarType.BFloat16 : ScalarType.Float32);
         for (int i = 0; i < Iterations; i++)
         {
             var gram = mm(x, x.t());
-            x = x * LiveScalar.Of(First) + mm(gram * LiveScalar.Of(Third) + mm(gram, gram) * LiveScalar.Of(Fifth), x);
+            x = (x * LiveScalar.Of(First)).Plus(mm((gram * LiveScalar.Of(Third)).Plus(mm(gram, gram) * LiveScalar.Of(Fifth)), x));
         }
         return (isTall ? x.t() : x).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }

@@ -25,7 +25,7 @@ public static class DpoLoss
         using var scope = NewDisposeScope();
         var gapB = policyChosenB - policyRejectedB - (referenceChosenB - referenceRejectedB);
         var lossB = settings.Loss == DpoLossKind.Ipo
-            ? (gapB - LiveScalar.Of(1 / (2 * settings.Beta))).square()
+            ? (gapB - LiveScalar.Of(1 / (2 * settings.Beta))).Squared()
             : LiveScalar.Of(settings.LabelSmoothing - 1) * nn.functional.logsigmoid(LiveScalar.Of(settings.Beta) * gapB) - LiveScalar.Of(settings.LabelSmoothing) * nn.functional.logsigmoid(LiveScalar.Of(-settings.Beta) * gapB);
         return lossB.MoveToOuterDisposeScope();
     }

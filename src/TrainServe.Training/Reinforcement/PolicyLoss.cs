@@ -41,8 +41,8 @@ public static class PolicyLoss
     public static Tensor ValueSum(Tensor valuesN, Tensor oldValuesN, Tensor returnsN, double clipRange)
     {
         using var scope = NewDisposeScope();
-        var clippedN = maximum(minimum(valuesN, oldValuesN + LiveScalar.Of(clipRange)), oldValuesN - LiveScalar.Of(clipRange));
-        return (LiveScalar.Of(0.5) * maximum((valuesN - returnsN).square(), (clippedN - returnsN).square()).sum()).MoveToOuterDisposeScope();
+        var clippedN = maximum(minimum(valuesN, oldValuesN.Plus(clipRange)), oldValuesN - LiveScalar.Of(clipRange));
+        return (LiveScalar.Of(0.5) * maximum((valuesN - returnsN).Squared(), (clippedN - returnsN).Squared()).sum()).MoveToOuterDisposeScope();
     }
 
     /// <summary>An estimate of the divergence from the reference as a loss.</summary>
@@ -57,8 +57,8 @@ public static class PolicyLoss
         var logRatioN = newLogProbsN - referenceLogProbsN;
         var klN = estimator switch
         {
-            Recipes.KlEstimator.K2 => LiveScalar.Of(0.5) * logRatioN.square(),
-            Recipes.KlEstimator.K3 => (-logRatioN).exp() - LiveScalar.Of(1) + logRatioN,
+            Recipes.KlEstimator.K2 => LiveScalar.Of(0.5) * logRatioN.Squared(),
+            Recipes.KlEstimator.K3 => ((-logRatioN).exp() - LiveScalar.Of(1)).Plus(logRatioN),
             _ => throw new ArgumentOutOfRangeException(nameof(estimator), estimator, "k1 has no gradient of its own in a loss; it belongs into the reward."),
         };
         return klN.sum().MoveToOuterDisposeScope();

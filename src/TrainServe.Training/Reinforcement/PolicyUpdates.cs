@@ -117,7 +117,7 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
         var total = policySum;
         if (rules.KlCoefficient > 0)
         {
-            total += LiveScalar.Of(rules.KlCoefficient) * PolicyLoss.KlSum(newN, Flat(micro, experience => experience.ReferenceLogProbs, device), rules.KlEstimator);
+            total = total.Plus(LiveScalar.Of(rules.KlCoefficient) * PolicyLoss.KlSum(newN, Flat(micro, experience => experience.ReferenceLogProbs, device), rules.KlEstimator));
         }
         if (rules.Update.EntropyCoefficient > 0)
         {

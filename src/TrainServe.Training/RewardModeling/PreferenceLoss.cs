@@ -27,6 +27,6 @@ public static class PreferenceLoss
     public static Tensor Centering(Tensor chosenB, Tensor rejectedB)
     {
         using var scope = NewDisposeScope();
-        return ((chosenB + rejectedB) / LiveScalar.Of(2)).square().sum().MoveToOuterDisposeScope();
+        return (chosenB.Plus(rejectedB) / LiveScalar.Of(2)).Squared().sum().MoveToOuterDisposeScope();
     }
 }

@@ -59,7 +59,7 @@ internal sealed class RewardObjective : IObjective
             var marginB = tensor(micro.Select(pair => (float)(pair.Margin + _recipe.Reward.Margin)).ToArray());
             var loss = PreferenceLoss.Sum(chosenB, rejectedB, marginB.to(chosenB.device));
             lossSum += loss.item<float>();
-            var total = _recipe.Reward.Centering > 0 ? loss + LiveScalar.Of(_recipe.Reward.Centering) * PreferenceLoss.Centering(chosenB, rejectedB) : loss;
+            var total = _recipe.Reward.Centering > 0 ? loss.Plus(LiveScalar.Of(_recipe.Reward.Centering) * PreferenceLoss.Centering(chosenB, rejectedB)) : loss;
             (total / LiveScalar.Of(rows)).backward();
             differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
         }

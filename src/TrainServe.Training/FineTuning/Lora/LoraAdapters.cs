@@ -50,7 +50,7 @@ internal sealed class LoraAdapters : IDisposable
         foreach (var adapter in _adapters)
         {
             using var scope = NewDisposeScope();
-            StateDictAdapter.View(_model, adapter.Name).copy_(adapter.Base + LiveScalar.Of(_scale) * adapter.B.matmul(adapter.A));
+            StateDictAdapter.View(_model, adapter.Name).copy_(adapter.Base.Plus(LiveScalar.Of(_scale) * adapter.B.matmul(adapter.A)));
         }
     }
 
