@@ -60,7 +60,7 @@ public sealed class CrossEntropyTests
         for (int row = 0; row < ids.Length; row++)
         {
             var (sum, _) = CrossEntropy.Sum(parts.call(RandomModels.Batch(ids[row])), RandomModels.Batch(targets[row]));
-            (sum / count).backward();
+            (sum / LiveScalar.Of(count)).backward();
         }
         foreach (var (one, other) in whole.parameters().Zip(parts.parameters()))
         {

@@ -58,7 +58,7 @@ public sealed class MemoryTests
             foreach (var weight in weights)
             {
                 var gradient = weight.grad!;
-                weight.sub_(gradient * 0.1);
+                weight.sub_(gradient * LiveScalar.Of(0.1));
                 gradient.zero_();
             }
         }

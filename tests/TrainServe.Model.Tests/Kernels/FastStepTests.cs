@@ -31,7 +31,7 @@ public sealed class FastStepTests
         using var scope = NewDisposeScope();
         using var model = Model(64, 4, 2, 96, 50);
         var (ids, targets) = (Ids(50, 2, 90, 1), Ids(50, 2, 90, 2));
-        var documentsBT = (arange(180, ScalarType.Int64) / 37).floor().to(ScalarType.Int64).view(2, 90);
+        var documentsBT = (LiveScalar.Range(0, 180, CPU) / LiveScalar.Of(37)).floor().to(ScalarType.Int64).view(2, 90);
         AssertEqualSteps(model, ids, targets, documentsBT);
 
         // And exactly: what stands before a text changes nothing in it.
@@ -96,12 +96,12 @@ public sealed class FastStepTests
         double norm = gradient.norm().item<float>(), length = 0.3 / norm;
         using (no_grad())
         {
-            down.add_(gradient, alpha: length / 2);
+            down.add_(gradient, alpha: LiveScalar.Of(length / 2));
         }
         double above = Step(model, ids, targets, null).Loss;
         using (no_grad())
         {
-            down.add_(gradient, alpha: -length);
+            down.add_(gradient, alpha: LiveScalar.Of(-length));
         }
         double below = Step(model, ids, targets, null).Loss;
         Assert.NotEqual(loss, above);
@@ -181,7 +181,7 @@ public sealed class FastStepTests
         foreach (var matrix in model.parameters().Where(parameter => parameter.dim() > 1))
         {
             // Weights like a trained model's: with larger ones each layer multiplies the rounding of the one before.
-            matrix.mul_(0.3);
+            matrix.mul_(LiveScalar.Of(0.3));
         }
         return model;
     }

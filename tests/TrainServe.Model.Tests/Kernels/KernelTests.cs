@@ -38,7 +38,7 @@ public sealed unsafe class KernelTests
     public void Rounding_to_bfloat16_is_libtorchs()
     {
         using var scope = NewDisposeScope();
-        var values = cat([randn(4096) * 100, tensor(new[] { 1.00390625f, 1.01171875f, -1.00390625f, 0f, -0f, float.PositiveInfinity, float.NegativeInfinity, 1e-40f, 3e38f, 0, 0, 0, 0, 0, 0, 0 })]);
+        var values = cat([randn(4096) * LiveScalar.Of(100), tensor(new[] { 1.00390625f, 1.01171875f, -1.00390625f, 0f, -0f, float.PositiveInfinity, float.NegativeInfinity, 1e-40f, 3e38f, 0, 0, 0, 0, 0, 0, 0 })]);
         var expected = values.to(ScalarType.BFloat16);
         var actual = empty_like(expected);
         for (int i = 0; i < values.numel(); i += Lanes.Count)
@@ -59,7 +59,7 @@ public sealed unsafe class KernelTests
     {
         using var scope = NewDisposeScope();
         Tensor a = isTransposed ? randn(k, m) : randn(m, k), b = randn(k, n), c = randn(m, n);
-        var expected = mm(isTransposed ? a.t() : a, b) + (adds ? c : zeros_like(c));
+        var expected = mm(isTransposed ? a.t() : a, b).Plus(adds ? c : zeros_like(c));
         SmallGemm.Multiply(Single(a), isTransposed ? 1 : k, isTransposed ? m : 1, Single(b), n, Single(c), n, m, n, k, adds);
         Assert.True(allclose(c, expected, rtol: 1e-4, atol: 1e-4));
     }
@@ -146,7 +146,7 @@ public sealed unsafe class KernelTests
     {
         using var scope = NewDisposeScope();
         const int rows = 19, vocabulary = 77;
-        Tensor logits = Random(rows, vocabulary) * 4, targets = randint(vocabulary, [rows], ScalarType.Int64), losses = empty(rows);
+        Tensor logits = Random(rows, vocabulary) * LiveScalar.Of(4), targets = randint(vocabulary, [rows], ScalarType.Int64), losses = empty(rows);
         targets[3] = CrossEntropy.IgnoreIndex;
         var wide = logits.to(ScalarType.Float32).requires_grad_();
         var expected = CrossEntropy.PerToken(wide.unsqueeze(0), targets.unsqueeze(0)).view(rows);

@@ -48,7 +48,7 @@ internal static class HandBuiltModel
         var model = new Transformer(config);
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        StateDictAdapter.View(model, WeightNames.Embedding).copy_(eye(Vocabulary) * 100);
+        StateDictAdapter.View(model, WeightNames.Embedding).copy_(eye(Vocabulary) * LiveScalar.Of(100));
         model.eval();
         return model;
     }

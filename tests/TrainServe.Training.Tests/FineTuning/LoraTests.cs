@@ -54,16 +54,16 @@ public sealed class LoraTests : IDisposable
         Assert.Equal([16, 2], b.shape);
         using (no_grad())
         {
-            b.fill_(0.01f);
+            b.fill_(LiveScalar.Of(0.01));
         }
         adapters.Apply();
-        model.forward(tensor(new long[] { 1, 2, 3 }).unsqueeze(0)).square().sum().backward();
+        model.forward(tensor(new long[] { 1, 2, 3 }).unsqueeze(0)).Squared().sum().backward();
         var gradient = StateDictAdapter.GradientView(model, WeightNames.Key(0))!.clone();
         adapters.TakeGradients();
         using var noGradient = no_grad();
         // alpha / r = 3
-        Assert.True(a.grad!.allclose(3 * b.t().matmul(gradient)));
-        Assert.True(b.grad!.allclose(3 * gradient.matmul(a.t())));
+        Assert.True(a.grad!.allclose(LiveScalar.Of(3) * b.t().matmul(gradient)));
+        Assert.True(b.grad!.allclose(LiveScalar.Of(3) * gradient.matmul(a.t())));
         Assert.True(a.grad!.abs().max().item<float>() > 0);
     }
 

@@ -216,7 +216,7 @@ public sealed class TrainingLoopTests : IDisposable
         using (torch.no_grad())
         {
             // One logit of every token is not a number, and so neither is the loss.
-            StateDictAdapter.View(run.Model, "lm_head.weight")[31].fill_(float.NaN);
+            StateDictAdapter.View(run.Model, "lm_head.weight")[31].fill_(LiveScalar.Of(float.NaN));
         }
         var before = Weights(run.Model);
         var error = Assert.Throws<InvalidOperationException>(() => run.Loop.Run(resume: false));

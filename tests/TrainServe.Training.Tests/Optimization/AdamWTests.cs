@@ -5,6 +5,7 @@ using TrainServe.Training.Recipes;
 using static TorchSharp.torch;
 using AdamW = TrainServe.Training.Optimization.AdamW;
 using Parameter = TorchSharp.Modules.Parameter;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Tests.Optimization;
 
@@ -39,7 +40,7 @@ public sealed class AdamWTests : IDisposable
         using var reference = optim.AdamW([theirs], lr: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1);
         for (int step = 0; step < 20; step++)
         {
-            var gradient = (arange(12, ScalarType.Float32) * 0.37 + step).sin().view(3, 4);
+            var gradient = (LiveScalar.Range(0, 12, CPU).to(ScalarType.Float32) * LiveScalar.Of(0.37)).Plus(step).sin().view(3, 4);
             ours.grad = gradient.clone();
             theirs.grad = gradient.clone();
             optimizer.Update(0.01);

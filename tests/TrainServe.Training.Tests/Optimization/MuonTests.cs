@@ -4,6 +4,7 @@ using TrainServe.Training.Recipes;
 using static TorchSharp.torch;
 using AdamW = TrainServe.Training.Optimization.AdamW;
 using Parameter = TorchSharp.Modules.Parameter;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Tests.Optimization;
 
@@ -44,7 +45,7 @@ public sealed class MuonTests
         }
         Assert.True(allclose(fused, cat([first, second]), rtol: 1e-3, atol: 1e-4));
         // Three steps in one direction; the root of the mean square of each is 0.2 times the rate, whatever the gradient's size.
-        Assert.InRange(second.square().mean().sqrt().item<float>() / 0.03, 0.13, 0.27);
+        Assert.InRange(second.Squared().mean().sqrt().item<float>() / 0.03, 0.13, 0.27);
         Assert.Equal(-0.03f, table[0, 0].item<float>(), 1e-5f);
         // Muon keeps one moment.
         Assert.Equal(["m.fused", "m.table", "v.table"], together.Save().Select(tensor => tensor.Name));

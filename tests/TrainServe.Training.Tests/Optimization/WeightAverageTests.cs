@@ -3,6 +3,7 @@ using TrainServe.TestSupport;
 using TrainServe.Training.Optimization;
 using static TorchSharp.torch;
 using Parameter = TorchSharp.Modules.Parameter;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Tests.Optimization;
 
@@ -38,7 +39,7 @@ public sealed class WeightAverageTests
     private static void Set(Parameter weight, float value)
     {
         using var noGradient = no_grad();
-        weight.fill_(value);
+        weight.fill_(LiveScalar.Of(value));
     }
 
     private static float Averaged(WeightAverage average, Parameter weight)

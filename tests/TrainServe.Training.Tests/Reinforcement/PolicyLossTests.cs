@@ -1,6 +1,7 @@
 using TrainServe.Training.Recipes;
 using TrainServe.Training.Reinforcement;
 using static TorchSharp.torch;
+using TrainServe.Model;
 
 namespace TrainServe.Training.Tests.Reinforcement;
 
@@ -65,8 +66,8 @@ public sealed class PolicyLossTests
             return logits.grad!.data<double>().ToArray();
         }
         double[] exact = Gradient((logProbs, _) => (logProbs.exp() * (logProbs - reference)).sum());
-        double[] k2 = Gradient((logProbs, weights) => (weights * 0.5 * (logProbs - reference).square()).sum());
-        double[] k3 = Gradient((logProbs, weights) => (weights * ((reference - logProbs).exp() - 1 - (reference - logProbs))).sum());
+        double[] k2 = Gradient((logProbs, weights) => (weights * LiveScalar.Of(0.5) * (logProbs - reference).Squared()).sum());
+        double[] k3 = Gradient((logProbs, weights) => (weights * ((reference - logProbs).exp() - LiveScalar.Of(1) - (reference - logProbs))).sum());
         Assert.Equal(exact, k2, (expected, actual) => Math.Abs(expected - actual) < 1e-9);
         Assert.True(exact.Zip(k3, (one, other) => Math.Abs(one - other)).Max() > 0.01);
     }
