@@ -1,5 +1,6 @@
 using System.CommandLine;
 using TrainServe.Core;
+using TrainServe.Training.Distributed;
 
 namespace TrainServe.Cli;
 
@@ -46,7 +47,13 @@ public static class ExitCodes
 
     private static async Task<int> ReportAsync(Exception error, int code)
     {
-        await Console.Error.WriteLineAsync($"error: {Sentence(error)}");
+        int rank = MpiProcessGroup.RankBefore;
+        if (rank > 0)
+        {
+            // Mostly the first process of the job has the same to say, and mpirun ends this one then.
+            await Task.Delay(TimeSpan.FromSeconds(3));
+        }
+        await Console.Error.WriteLineAsync(rank > 0 ? $"error in process {rank}: {Sentence(error)}" : $"error: {Sentence(error)}");
         if (Environment.GetEnvironmentVariable("TRAINSERVE_DEBUG") == "1")
         {
             await Console.Error.WriteLineAsync(error.ToString());

@@ -73,6 +73,12 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <remarks>Jain et al. 2023, arXiv:2310.05914, algorithm 1.</remarks>
     public double EmbeddingNoise { get; set; }
 
+    /// <summary>Is called during a backward pass with the number of a block, from the last to the first, once the gradients of its weights are complete. It must not throw.</summary>
+    public Action<int>? BlockGradientsDone { get; set; }
+
+    /// <summary>The weights of one block.</summary>
+    public IReadOnlyList<Parameter> BlockParameters(int layer) => [.. _blocks[layer].parameters()];
+
     /// <summary>The score's head; null for a language model.</summary>
     public ScalarHead? Score => _score;
 
@@ -149,7 +155,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var context = Context(positionsBT, documentsBT is null ? mask : AttentionMask.Documents(documentsBT), cache, start, time);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = _blocks[layer].Forward(xBTC, context, layer);
+            xBTC = _blocks[layer].Forward(Bounded(xBTC, layer), context, layer);
         }
         cache?.Advance(time);
         return _norm.call(xBTC).MoveToOuterDisposeScope();
@@ -203,10 +209,12 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var pass = new BlockPass(_rotary.Cos, _rotary.Sin, documentsBT is null ? null : BlockPass.FirstOf(documentsBT), drops ? _dropout : 0, seed);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = BlockFunction.Apply(xBTC, _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps));
+            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps));
         }
         return NormFunction.Apply(xBTC, _norm);
     }
+
+    private Tensor Bounded(Tensor xBTC, int layer) => BlockGradientsDone is { } notice && is_grad_enabled() ? BlockBoundary.Apply(xBTC, layer, notice) : xBTC;
 
     private AttentionContext Context(Tensor? positionsBT, Tensor? mask, TorchKvCache? cache, long start, long time)
     {

@@ -20,6 +20,18 @@ public static class ConsoleHost
     public static Task<ConsoleResult> RunLimitedAsync(long addressSpaceBytes, params string[] arguments) => RunAsync("", arguments,
         "sh", ["-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -v {addressSpaceBytes / 1024}; exec dotnet \"$@\""), "sh", ProgramPath, .. arguments]);
 
+    /// <summary>Under mpirun, as several processes of one job.</summary>
+    public static Task<ConsoleResult> RunTogetherAsync(int processes, params string[] arguments) => RunAsync("", arguments, "mpirun", Together(processes, arguments));
+
+    /// <summary>The same, for the caller to read, wait and dispose. The process is mpirun's.</summary>
+    public static Process StartTogether(int processes, params string[] arguments) => Start("mpirun", Together(processes, arguments));
+
+    /// <summary>Whether there is an mpirun here.</summary>
+    public static bool HasMpi => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(directory => File.Exists(Path.Combine(directory, "mpirun")));
+
+    private static string[] Together(int processes, string[] arguments) =>
+        ["-np", processes.ToString(CultureInfo.InvariantCulture), "--bind-to", "none", "--oversubscribe", "dotnet", ProgramPath, .. arguments];
+
     private static async Task<ConsoleResult> RunAsync(string input, string[] arguments, string program, string[] programArguments)
     {
         using var process = Start(program, programArguments);
@@ -52,6 +64,8 @@ public static class ConsoleHost
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        // Open MPI asks for this where tests run as root.
+        start.Environment["OMPI_ALLOW_RUN_AS_ROOT"] = start.Environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
         return Process.Start(start) ?? throw new InvalidOperationException("dotnet could not be started.");
     }
 

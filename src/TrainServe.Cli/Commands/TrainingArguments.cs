@@ -1,7 +1,9 @@
 using System.CommandLine;
 using TrainServe.Cli.Display;
 using TrainServe.Model;
+using TrainServe.Core;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 
 namespace TrainServe.Cli.Commands;
@@ -25,10 +27,18 @@ internal sealed class TrainingArguments
     private readonly Option<bool> _resumeIfAny = new("--resume-if-any") { Description = "Like --resume where the output directory holds a run that saved something, and begin one where it does not: for schedulers that start a job again." };
     private readonly Option<string[]> _set = new("--set") { Description = "section.key=value replaces a key of the recipe; may be repeated." };
     private readonly Option<bool> _dryRun = new("--dry-run") { Description = "Print parameters, memory, steps, tokens and a preview of the data, and train nothing." };
-    private readonly Option<int> _threads = new("--threads") { Description = "Threads of one operation; 0 for one a core. A resumed run is bit for bit the same with the same number." };
+    private readonly Option<int> _threads = new("--threads") { Description = "Threads of one operation; 0 for one a core, shared evenly by the processes of a machine. A resumed run is bit for bit the same with the same number." };
 
-    public TrainingArguments(string verb, string description, string data, string model)
+    private readonly bool _takesProcesses;
+
+    /// <param name="verb">The command.</param>
+    /// <param name="description">Its own.</param>
+    /// <param name="data">What --data takes.</param>
+    /// <param name="model">What --model takes.</param>
+    /// <param name="takesProcesses">Whether several processes can share the steps.</param>
+    public TrainingArguments(string verb, string description, string data, string model, bool takesProcesses = false)
     {
+        _takesProcesses = takesProcesses;
         _data = new Option<string[]>("--data") { Description = data, AllowMultipleArgumentsPerToken = true };
         _model = new Option<string?>("--model") { Description = model };
         Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _resumeIfAny, _set, _dryRun, _threads };
@@ -46,6 +56,7 @@ internal sealed class TrainingArguments
             Model = arguments.GetValue(_model),
             Output = arguments.GetRequiredValue(_output),
             Resume = arguments.GetValue(_resume),
+            Processes = Join(),
         };
         return arguments.GetValue(_resumeIfAny) && options.HoldsProgress ? options with { Resume = true } : options;
     }
@@ -53,14 +64,28 @@ internal sealed class TrainingArguments
     /// <returns>The exit code.</returns>
     public int Run(ParseResult arguments, RunOptions options, RunPreparation prepare)
     {
-        TorchRuntime.Initialize(arguments.GetValue(_threads));
-        if (arguments.GetValue(_dryRun))
-        {
-            return DryRun(prepare);
-        }
+        var processes = options.Processes;
+        int threads = arguments.GetValue(_threads);
+        TorchRuntime.Initialize(threads > 0 || processes.SizeHere == 1 ? threads : Math.Max(1, Environment.ProcessorCount / processes.SizeHere));
+        int code = arguments.GetValue(_dryRun) ? DryRun(processes, prepare) : processes.IsFirst ? RunFirst(options, prepare) : RunOther(options, prepare);
+        processes.Leave();
+        return code;
+    }
+
+    private IProcessGroup Join()
+    {
+        var processes = MpiProcessGroup.Join();
+        return _takesProcesses || processes.Size == 1 ? processes : throw new RecipeException($"{Command.Name} is done by one process; start it without mpirun.");
+    }
+
+    // The only one that writes and speaks.
+    private static int RunFirst(RunOptions options, RunPreparation prepare)
+    {
         options.RequireUsableOutput();
         using var runLock = RunLock.Take(options.Output);
-        using var signal = new InterruptSignal(() => Console.Error.WriteLine("Stopping after this step; the state is saved. Once more ends at once and loses what was not saved."));
+        string notice = options.Processes.Size == 1 ? "Stopping after this step; the state is saved. Once more ends at once and loses what was not saved."
+            : "Stopping: if all processes are well, after this step, and the state is saved; if one of them has died, at once, and the last checkpoint stays. Go on with --resume.";
+        using var signal = new InterruptSignal(() => Console.Error.WriteLine(notice));
         string work = Path.Combine(options.Output, PreparedDirectory);
         if (!options.Resume && Directory.Exists(work))
         {
@@ -70,24 +95,39 @@ internal sealed class TrainingArguments
         return TrainingDisplays.Run(display =>
         {
             using var run = prepare(work, display, signal.Requested);
+            // What the others need of it is there now.
+            options.Processes.Wait();
             foreach (string line in PlanText.Lines(run.Plan))
             {
                 display.Note(line);
             }
             run.Plan.RequireMemory(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
             var (outcome, package) = run.Run(signal.Requested);
-            if (package is null)
+            if (outcome.End == TrainingEnd.Interrupted)
             {
                 display.Note($"Stopped at step {outcome.State.Step} of {run.Plan.TotalSteps}; go on with --resume.");
                 return ExitCodes.Interrupted;
             }
-            display.Note(PlanText.Ending(outcome, package));
+            display.Note(PlanText.Ending(outcome, package!));
             return ExitCodes.Done;
         });
     }
 
-    private static int DryRun(RunPreparation prepare)
+    private static int RunOther(RunOptions options, RunPreparation prepare)
     {
+        options.Processes.Wait();
+        using var signal = new InterruptSignal();
+        using var display = new SilentDisplay();
+        using var run = prepare(Path.Combine(options.Output, PreparedDirectory), display, signal.Requested);
+        return run.Run(signal.Requested).Outcome.End == TrainingEnd.Interrupted ? ExitCodes.Interrupted : ExitCodes.Done;
+    }
+
+    private static int DryRun(IProcessGroup processes, RunPreparation prepare)
+    {
+        if (!processes.IsFirst)
+        {
+            return ExitCodes.Done;
+        }
         string work = Directory.CreateTempSubdirectory("trainserve-dry-run-").FullName;
         try
         {

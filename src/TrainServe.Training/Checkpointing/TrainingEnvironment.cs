@@ -14,6 +14,9 @@ namespace TrainServe.Training.Checkpointing;
 /// <param name="Kernels">Which implementation of each operation runs.</param>
 public sealed record TrainingEnvironment(string Build, string Libtorch, int Threads, string Processor, string Kernels)
 {
+    /// <summary>Processes that share a step: sums are divided among them too.</summary>
+    public int Processes { get; init; } = 1;
+
     /// <param name="threads">What libtorch was told.</param>
     /// <param name="kernels">What the model chose.</param>
     public static TrainingEnvironment Current(int threads, KernelChoices kernels) => new(CodeVersion.Current, TorchSharp.torch.__version__, threads, ProcessorFeatures(), kernels.ToString());
@@ -25,6 +28,7 @@ public sealed record TrainingEnvironment(string Build, string Libtorch, int Thre
         : Threads != now.Threads ? $"the number of threads was {Threads} and is {now.Threads}"
         : Processor != now.Processor ? $"the processor was {Processor} and is {now.Processor}"
         : Kernels != now.Kernels ? $"the kernels were {Kernels} and are {now.Kernels}"
+        : Processes != now.Processes ? $"the number of processes was {Processes} and is {now.Processes}"
         : null;
 
     private static string ProcessorFeatures()

@@ -45,6 +45,16 @@ public sealed class RowMixture : IBatchSource
         };
     }
 
+    public DataCursor Skip(DataCursor cursor, int rows)
+    {
+        var consumed = cursor.RowsBySource.ToArray();
+        for (int row = 0; row < rows; row++)
+        {
+            consumed[FurthestBehind(consumed)]++;
+        }
+        return new DataCursor(consumed);
+    }
+
     private int FurthestBehind(long[] consumed)
     {
         long total = consumed.Sum() + 1;

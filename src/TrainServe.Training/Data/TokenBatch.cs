@@ -33,4 +33,7 @@ public interface IBatchSource
 
     /// <summary>The next rows. Called from one thread at a time.</summary>
     TokenBatch Read(DataCursor cursor, int rows);
+
+    /// <summary>The cursor behind the next rows, which are not read.</summary>
+    DataCursor Skip(DataCursor cursor, int rows);
 }

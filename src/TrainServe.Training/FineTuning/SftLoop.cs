@@ -5,6 +5,7 @@ using TrainServe.Core.Tokenization;
 using TrainServe.Model;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.FineTuning.Lora;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
@@ -32,7 +33,7 @@ public sealed class SftLoop : ITrainingRun
     private SftLoop(RunOptions options, FineTuningRecipe recipe, ModelPackage parent, TextTokenizer tokenizer, ChatTemplate template, string tokenizerDirectory, ConversationData data, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
         (_options, _recipe, _parent, _template, _tokenizerDirectory, _data, _model) = (options, recipe, parent, template, tokenizerDirectory, data, model);
-        int rows = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
+        int rows = BatchShare.Of(recipe.Training, options.Processes).MicroRows;
         var (mixture, packed) = data.Mixture(recipe.Seed);
         _setup = new TrainingSetup
         {
@@ -48,6 +49,7 @@ public sealed class SftLoop : ITrainingRun
             Directory = options.Output,
             Time = time,
             Display = display,
+            Processes = options.Processes,
         };
         Plan = new TrainingPlan
         {
@@ -58,6 +60,7 @@ public sealed class SftLoop : ITrainingRun
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,
             RowsPerEpoch = mixture.RowsPerEpoch,
             Preview = MaskPreview.Of(mixture.Read(mixture.Start, rows: 4), tokenizer, texts: 3),
@@ -79,7 +82,12 @@ public sealed class SftLoop : ITrainingRun
     /// <exception cref="InvalidDataException">The model or the conversations cannot be used, or the tokenizer has no control tokens for a chat.</exception>
     public static SftLoop Prepare(RunOptions options, FineTuningRecipe recipe, string workDirectory, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
+        _ = BatchShare.Of(recipe.Training, options.Processes);
         var parent = options.OpenModel() ?? throw new RecipeException("sft needs a model to begin from; give --model DIR.");
+        if (recipe.Lora is not null && options.Processes.Size > 1)
+        {
+            throw new RecipeException("Adapters are trained by one process; leave the section lora out, or start without mpirun.");
+        }
         if (parent.Config.IsRewardModel)
         {
             throw new InvalidDataException($"{options.Model} is a reward model, which gives scores and no tokens.");
@@ -92,7 +100,11 @@ public sealed class SftLoop : ITrainingRun
         var tokenizer = parent.LoadTokenizer();
         var template = TemplateOf(parent, tokenizer);
         var data = new ConversationData(recipe.Data, options.Sources(recipe.Data.Sources), template, columns, tokenizer.Special.HasPad ? tokenizer.Special.PadId : 0, cancellationToken);
-        string tokenizerDirectory = WriteTokenizer(parent, tokenizer, template, Path.Combine(workDirectory, TokenizerDirectory));
+        string tokenizerDirectory = Path.Combine(workDirectory, TokenizerDirectory);
+        if (options.Processes.IsFirst)
+        {
+            WriteTokenizer(parent, tokenizer, template, tokenizerDirectory);
+        }
         var model = Transformer.Load(parent, recipe.Training.Dropout);
         model.EmbeddingNoise = recipe.NeftuneAlpha;
         try
@@ -110,7 +122,7 @@ public sealed class SftLoop : ITrainingRun
     public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop)
     {
         var outcome = _recipe.Lora is null ? Train(stop) : TrainAdapters(stop);
-        if (outcome.End == TrainingEnd.Interrupted)
+        if (outcome.End == TrainingEnd.Interrupted || !_options.Processes.IsFirst)
         {
             return (outcome, null);
         }
@@ -169,12 +181,11 @@ public sealed class SftLoop : ITrainingRun
             : throw new InvalidDataException($"The tokenizer of {parent.Directory} has no chat format: it lacks {string.Join(", ", ours)}. Fine-tuning on conversations needs a model whose tokenizer has them, as trainserve tokenizer train makes it.");
     }
 
-    private static string WriteTokenizer(ModelPackage parent, TextTokenizer tokenizer, ChatTemplate template, string directory)
+    private static void WriteTokenizer(ModelPackage parent, TextTokenizer tokenizer, ChatTemplate template, string directory)
     {
         Directory.CreateDirectory(directory);
         File.Copy(Path.Combine(parent.Directory, ModelPackage.TokenizerFile), Path.Combine(directory, ModelPackage.TokenizerFile), overwrite: true);
         var config = TokenizerConfig.Read(parent.Directory) with { ChatTemplate = template.Jinja };
         config.Write(directory, tokenizer.Special);
-        return directory;
     }
 }

@@ -1,6 +1,7 @@
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Recipes;
 
 namespace TrainServe.Training.Loops;
@@ -30,6 +31,9 @@ public sealed record RunOptions
 
     /// <summary>Go on from the newest checkpoint.</summary>
     public bool Resume { get; init; }
+
+    /// <summary>The processes that train together; of the others' files only the first writes any.</summary>
+    public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
 
     /// <summary>Whether the output directory holds a checkpoint or a model to go on from.</summary>
     public bool HoldsProgress => RunLock.Exists(Output) && (Checkpoints.Steps.Count > 0 || File.Exists(Path.Combine(Output, ModelManifest.FileName)));

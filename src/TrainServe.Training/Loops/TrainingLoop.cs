@@ -5,6 +5,7 @@ using TrainServe.Core.Random;
 using TrainServe.Model;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Metrics;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -32,6 +33,9 @@ public sealed record TrainingSetup
     public required TimeProvider Time { get; init; }
     public required ITrainingDisplay Display { get; init; }
 
+    /// <summary>The processes that share every step. The first of them alone writes.</summary>
+    public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
+
     /// <summary>Optimizer steps in all.</summary>
     public long TotalSteps => Training.StepsOver(Data.RowsPerEpoch);
 }
@@ -46,6 +50,8 @@ public sealed class TrainingLoop : IDisposable
     /// <summary>Directories of a run.</summary>
     public const string CheckpointsDirectory = "checkpoints", BestDirectory = "best";
     private readonly TrainingSetup _setup;
+    private readonly IProcessGroup _processes;
+    private readonly BatchShare _share;
     private readonly AdamW _optimizer;
     private readonly TrainingStep _step;
     private readonly WeightAverage? _average;
@@ -60,15 +66,16 @@ public sealed class TrainingLoop : IDisposable
 
     public TrainingLoop(TrainingSetup setup)
     {
-        _setup = setup;
+        (_setup, _processes) = (setup, setup.Processes);
+        _share = BatchShare.Of(setup.Training, setup.Processes);
         setup.Model.Kernels = TrainingKernels.Choose(setup.Training.Precision, setup.Model);
         var kernels = KernelChoices.Of(setup.Model);
-        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels);
-        setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}.");
+        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels) with { Processes = _processes.Size };
+        setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}{(_processes.Size > 1 ? $" in each of {_processes.Size} processes" : "")}.");
         var parameters = setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)).ToList();
         _optimizer = new AdamW(parameters, setup.Optimizer, setup.Model.MatrixParts);
         _average = setup.Training.EmaDecay > 0 ? new WeightAverage(parameters, setup.Training.EmaDecay) : null;
-        _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm, new LossRegularization(setup.Training.LabelSmoothing, setup.Training.ZLoss));
+        _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm, new LossRegularization(setup.Training.LabelSmoothing, setup.Training.ZLoss), _processes);
         _schedule = LearningRateSchedule.Of(setup.Optimizer, setup.TotalSteps);
         _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, CheckpointsDirectory));
         _best = new CheckpointStore(Path.Combine(setup.Directory, BestDirectory));
@@ -84,15 +91,18 @@ public sealed class TrainingLoop : IDisposable
     /// <exception cref="IOException">A checkpoint could not be written.</exception>
     public TrainingOutcome Run(bool resume, CancellationToken stop = default)
     {
-        _checkpoints.RemoveUnfinished();
-        _best.RemoveUnfinished();
+        if (_processes.IsFirst)
+        {
+            _checkpoints.RemoveUnfinished();
+            _best.RemoveUnfinished();
+        }
+        _processes.Wait();
         if (resume)
         {
             Restore();
         }
         (_sessionStart, _secondsBefore, _savedAt) = (_setup.Time.GetTimestamp(), _state.Seconds, _setup.Time.GetTimestamp());
-        using var metrics = new MetricsLog(_setup.Directory, _setup.Time, _state.Step);
-        int microRows = _setup.Training.MicroBatchRows ?? _setup.Training.BatchRows;
+        using var metrics = _processes.IsFirst ? new MetricsLog(_setup.Directory, _setup.Time, _state.Step) : null;
         while (true)
         {
             if (IsMeasurementDue() && !TryMeasure(metrics, stop))
@@ -104,15 +114,16 @@ public sealed class TrainingLoop : IDisposable
             {
                 return Finish(isDone ? TrainingEnd.Completed : TrainingEnd.StoppedEarly);
             }
-            if (stop.IsCancellationRequested)
+            var (mustStop, mustSave) = Agreed(stop.IsCancellationRequested, IsCheckpointDue());
+            if (mustStop)
             {
                 return Interrupted();
             }
-            if (IsCheckpointDue())
+            if (mustSave)
             {
                 Save();
             }
-            Advance(metrics, microRows);
+            Advance(metrics);
         }
     }
 
@@ -123,16 +134,12 @@ public sealed class TrainingLoop : IDisposable
     }
 
     // Read here and not ahead on a thread of its own: a garbage collection that another thread begins can free the numbers that TorchSharp has just handed to libtorch.
-    private void Advance(MetricsLog metrics, int microRows)
+    private void Advance(MetricsLog? metrics)
     {
         long started = _setup.Time.GetTimestamp();
-        var taken = new List<TokenBatch>();
-        for (int rows = 0; rows < _setup.Training.BatchRows; rows += microRows)
-        {
-            taken.Add(_setup.Data.Read(taken.Count == 0 ? _state.Cursor : taken[^1].After, microRows));
-        }
+        var (taken, after) = _share.Read(_setup.Data, _state.Cursor);
         double read = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
-        ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step)).NextUInt64();
+        ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step, _processes.Rank)).NextUInt64();
         double normLimit = NormLimit();
         var result = RunStep(taken, learningRate, dropoutSeed, normLimit);
         if (!result.IsSkipped)
@@ -142,7 +149,7 @@ public sealed class TrainingLoop : IDisposable
         _state = _state with
         {
             Step = _state.Step + 1,
-            Cursor = taken[^1].After,
+            Cursor = after,
             Updates = _optimizer.Updates,
             SkippedSteps = _state.SkippedSteps + (result.IsSkipped ? 1 : 0),
             SkippedInARow = result.IsSkipped && !result.IsSpike ? _state.SkippedInARow + 1 : 0,
@@ -168,7 +175,7 @@ public sealed class TrainingLoop : IDisposable
         return !double.IsFinite(norm) ? _state.MeanNorm : _state.MeanNorm is { } mean ? mean + taken * (norm - mean) : norm;
     }
 
-    private StepResult RunStep(List<TokenBatch> taken, double learningRate, ulong dropoutSeed, double normLimit)
+    private StepResult RunStep(IReadOnlyList<TokenBatch> taken, double learningRate, ulong dropoutSeed, double normLimit)
     {
         try
         {
@@ -185,7 +192,7 @@ public sealed class TrainingLoop : IDisposable
     private static bool IsOutOfMemory(Exception error) => error is OutOfMemoryException
         || (error is System.Runtime.InteropServices.ExternalException && (error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase) || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)));
 
-    private void Report(MetricsLog metrics, List<TokenBatch> taken, StepResult result, double learningRate, double seconds, double read)
+    private void Report(MetricsLog? metrics, IReadOnlyList<TokenBatch> taken, StepResult result, double learningRate, double seconds, double read)
     {
         double tokensPerSecond = result.LearnedTokens / Math.Max(seconds, 1e-9);
         var scalars = new Dictionary<string, double>(StringComparer.Ordinal)
@@ -198,7 +205,7 @@ public sealed class TrainingLoop : IDisposable
             ["data_seconds"] = read,
             ["seconds"] = _state.Seconds,
         };
-        metrics.Write("train", _state.Step, scalars);
+        metrics?.Write("train", _state.Step, scalars);
         double perStep = _state.Seconds / _state.Step;
         var remaining = TimeSpan.FromSeconds(perStep * (_setup.TotalSteps - _state.Step));
         _setup.Display.Step(new StepReport(_state.Step, _setup.TotalSteps, result.Loss, learningRate, result.GradientNorm, tokensPerSecond, remaining, result.IsSkipped));
@@ -207,7 +214,7 @@ public sealed class TrainingLoop : IDisposable
             return;
         }
         string rows = TrainingStep.Origin(taken);
-        metrics.Write("skip", _state.Step, new Dictionary<string, double>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal) { ["rows"] = rows });
+        metrics?.Write("skip", _state.Step, new Dictionary<string, double>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal) { ["rows"] = rows });
         _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"Step {_state.Step} was skipped: loss {result.Loss}, gradient norm {result.GradientNorm}, rows {rows}."));
         if (_state.SkippedInARow >= _setup.Training.MaxSkippedSteps)
         {
@@ -219,7 +226,7 @@ public sealed class TrainingLoop : IDisposable
     private bool IsMeasurementDue() => _setup.Validation.Count > 0 && _state.Step > 0 && _state.ValidatedStep != _state.Step
         && (_state.Step % _setup.Measuring.EverySteps == 0 || _state.Step >= _setup.TotalSteps);
 
-    private bool TryMeasure(MetricsLog metrics, CancellationToken stop)
+    private bool TryMeasure(MetricsLog? metrics, CancellationToken stop)
     {
         _average?.Swap();
         try
@@ -232,12 +239,12 @@ public sealed class TrainingLoop : IDisposable
         }
     }
 
-    private bool TryMeasureModel(MetricsLog metrics, CancellationToken stop)
+    private bool TryMeasureModel(MetricsLog? metrics, CancellationToken stop)
     {
         MeasuredLoss result;
         try
         {
-            result = LossMeasurement.Run(_setup.Model, _setup.Validation, stop);
+            result = LossMeasurement.Run(_setup.Model, _setup.Validation, _processes, stop);
         }
         catch (OperationCanceledException)
         {
@@ -246,14 +253,14 @@ public sealed class TrainingLoop : IDisposable
         }
         var best = _state.Best.After(result.Loss, _state.Step);
         bool isBest = best.BestStep == _state.Step && best.WithoutImprovement == 0;
-        if (isBest)
+        if (isBest && _processes.IsFirst)
         {
             _best.Save(_state.Step, _setup.Identity, _environment, Weights(), new { loss = result.Loss });
         }
         _state = _state with { ValidatedStep = _state.Step, BestLosses = isBest ? result.LossBySource : _state.BestLosses, Best = best, Seconds = Seconds };
         var scalars = result.LossBySource.ToDictionary(source => $"loss/{source.Key}", source => source.Value, StringComparer.Ordinal);
         scalars["loss"] = result.Loss;
-        metrics.Write("validation", _state.Step, scalars);
+        metrics?.Write("validation", _state.Step, scalars);
         _setup.Display.Validation(_state.Step, result, isBest);
         return true;
     }
@@ -275,6 +282,12 @@ public sealed class TrainingLoop : IDisposable
         {
             return;
         }
+        RequireSameWeights();
+        if (!_processes.IsFirst)
+        {
+            _savedStep = _state.Step;
+            return;
+        }
         var tensors = Weights();
         tensors[MomentsFile] = _optimizer.Save();
         if (_average is not null)
@@ -284,6 +297,36 @@ public sealed class TrainingLoop : IDisposable
         _checkpoints.Save(_state.Step, _setup.Identity, _environment, tensors, _state);
         (_savedStep, _savedAt) = (_state.Step, _setup.Time.GetTimestamp());
         RemoveOld();
+    }
+
+    // Only the first process's clock counts; a signal may have reached any of them.
+    private (bool MustStop, bool MustSave) Agreed(bool isStopRequested, bool isCheckpointDue)
+    {
+        Span<double> wishes = [isStopRequested ? 1 : 0, isCheckpointDue && _processes.IsFirst ? 1 : 0];
+        _processes.Max(wishes);
+        return (wishes[0] > 0, wishes[1] > 0);
+    }
+
+    // Every process makes the same updates by itself; should one of them compute differently, a checkpoint would hide it.
+    private void RequireSameWeights()
+    {
+        double sum = Gradients.SumOfSquares(_setup.Model.parameters());
+        Span<double> bounds = [sum, -sum];
+        _processes.Max(bounds);
+        if (_processes.Size > 1 && bounds[0] != -bounds[1])
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"After step {_state.Step} the processes have different weights; they must run the same build on like processors. Go on from the last checkpoint with --resume."));
+        }
+    }
+
+    private void RequireSameStep()
+    {
+        Span<double> bounds = [_state.Step, -_state.Step];
+        _processes.Max(bounds);
+        if (bounds[0] != -bounds[1])
+        {
+            throw new InvalidDataException($"The processes found different checkpoints in {_setup.Directory}; it must be one directory that all of them see.");
+        }
     }
 
     // Damaged checkpoints do not count among those that are kept, and go when a good one is newer. The best weights stay as long as a kept checkpoint
@@ -312,6 +355,10 @@ public sealed class TrainingLoop : IDisposable
     private TrainingOutcome Finish(TrainingEnd end)
     {
         Save();
+        if (!_processes.IsFirst)
+        {
+            return new TrainingOutcome(end, _state);
+        }
         if (_state.Best.BestLoss is not null && _state.Best.BestStep != _state.Step)
         {
             using var weights = Checkpoint.OpenVerified(_best.DirectoryOf(_state.Best.BestStep)).OpenTensors(WeightsFile);
@@ -345,6 +392,7 @@ public sealed class TrainingLoop : IDisposable
             _setup.Display.Note($"Warning: {change}. Training goes on, but its last bits will differ from a run that was never stopped.");
         }
         _state = checkpoint.ReadState<TrainingState>();
+        RequireSameStep();
         using (var weights = checkpoint.OpenTensors(WeightsFile))
         {
             StateDictAdapter.Load(_setup.Model, weights);

@@ -1,4 +1,5 @@
 using TrainServe.Core;
+using TrainServe.Training.Distributed;
 
 namespace TrainServe.Training.Loops;
 
@@ -20,7 +21,12 @@ public sealed record TrainingPlan
     /// <summary>Tokens of a row, T.</summary>
     public required int Columns { get; init; }
     public required int BatchRows { get; init; }
+
+    /// <summary>Rows that a process computes at once.</summary>
     public required int MicroBatchRows { get; init; }
+
+    /// <summary>The processes that share every step.</summary>
+    public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
     public required long TotalSteps { get; init; }
     public required long RowsPerEpoch { get; init; }
 
@@ -32,19 +38,20 @@ public sealed record TrainingPlan
 
     public long TotalRows => TotalSteps * BatchRows;
     public long TotalTokens => TotalRows * Columns;
+    public double Epochs => (double)TotalRows / RowsPerEpoch;
+
     /// <summary>Refuses a run that cannot fit, before it takes the machine's memory.</summary>
     /// <param name="availableBytes">Memory of the machine.</param>
     /// <exception cref="RecipeException">The estimate is above it.</exception>
     public void RequireMemory(long availableBytes)
     {
-        if (Memory.TotalBytes > availableBytes)
+        long needed = Memory.TotalBytes * Processes.SizeHere;
+        if (needed > availableBytes)
         {
             string micro = MicroBatchRows > 1 ? $"set training.micro_batch_rows below {MicroBatchRows}" : "lower data.sequence_length or the model's size";
-            throw new RecipeException($"The run needs about {Gibibytes(Memory.TotalBytes)} of memory and this machine has {Gibibytes(availableBytes)}; {micro}.");
+            throw new RecipeException($"The run needs about {Gibibytes(needed)} of memory and this machine has {Gibibytes(availableBytes)}; {micro}.");
         }
     }
-
-    public double Epochs => (double)TotalRows / RowsPerEpoch;
 
     private static string Gibibytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):F1} GiB");
 }

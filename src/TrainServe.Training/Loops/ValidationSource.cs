@@ -1,6 +1,7 @@
 using TorchSharp;
 using TrainServe.Model;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 
 namespace TrainServe.Training.Loops;
 
@@ -23,27 +24,34 @@ public sealed record MeasuredLoss(double Loss, IReadOnlyDictionary<string, doubl
     public IReadOnlyDictionary<string, double> Scalars { get; init; } = new Dictionary<string, double>(StringComparer.Ordinal);
 }
 
-/// <summary>Measures the loss without dropout and without changing anything.</summary>
+/// <summary>Measures the loss without dropout and without changing anything. Several processes take the batches in turn.</summary>
 public static class LossMeasurement
 {
     /// <exception cref="OperationCanceledException">It was asked to stop.</exception>
-    public static MeasuredLoss Run(Transformer model, IReadOnlyList<ValidationSource> sources, CancellationToken cancellationToken = default)
+    public static MeasuredLoss Run(Transformer model, IReadOnlyList<ValidationSource> sources, IProcessGroup? group = null, CancellationToken cancellationToken = default)
     {
+        var processes = group ?? SingleProcess.Instance;
         model.eval();
         using var noGradient = torch.no_grad();
         var losses = new OrderedDictionary<string, double>(StringComparer.Ordinal);
         foreach (var source in sources)
         {
-            double sum = 0;
-            long learned = 0;
-            foreach (var batch in source.Batches())
+            double[] sums = [0, 0];
+            foreach (var batches in source.Batches().Chunk(processes.Size))
             {
-                cancellationToken.ThrowIfCancellationRequested();
-                using var scope = torch.NewDisposeScope();
-                sum += BatchTensors.LossSum(model, batch).item<float>();
-                learned += batch.LearnedTokens;
+                if (processes.Any(cancellationToken.IsCancellationRequested))
+                {
+                    throw new OperationCanceledException(cancellationToken);
+                }
+                if (processes.Rank < batches.Length)
+                {
+                    using var scope = torch.NewDisposeScope();
+                    sums[0] += BatchTensors.LossSum(model, batches[processes.Rank]).item<float>();
+                    sums[1] += batches[processes.Rank].LearnedTokens;
+                }
             }
-            losses[source.Name] = learned > 0 ? sum / learned : throw new InvalidDataException($"The validation rows of {source.Name} have no token to measure.");
+            processes.Sum(sums);
+            losses[source.Name] = sums[1] > 0 ? sums[0] / sums[1] : throw new InvalidDataException($"The validation rows of {source.Name} have no token to measure.");
         }
         double weights = sources.Sum(source => source.Weight);
         return new MeasuredLoss(sources.Sum(source => source.Weight * losses[source.Name]) / weights, losses);

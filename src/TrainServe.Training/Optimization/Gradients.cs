@@ -23,6 +23,14 @@ public static class Gradients
         return Math.Sqrt(sum);
     }
 
+    /// <summary>The sum of the squares of all weights.</summary>
+    public static double SumOfSquares(IEnumerable<Parameter> parameters)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        return parameters.Sum(parameter => AdamWKernel.Supports(parameter) ? AdamWKernel.SumOfSquares(parameter) : parameter.square().sum().item<float>());
+    }
+
     /// <summary>The factor that brings a norm down to a limit; 1 below it, or when the limit is 0.</summary>
     /// <remarks>Pascanu et al. 2013, arXiv:1211.5063. The small addend is PyTorch's.</remarks>
     public static double ClipFactor(double norm, double limit) => limit > 0 ? Math.Min(1, limit / (norm + 1e-6)) : 1;

@@ -6,6 +6,7 @@ using TrainServe.Core.Tokenization;
 using TrainServe.Model;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
 
@@ -26,7 +27,7 @@ public sealed class PretrainingLoop : ITrainingRun
     private PretrainingLoop(RunOptions options, PretrainingRecipe recipe, RunTokenizer tokenizer, RunData data, ModelPackage? parent, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
         (_options, _recipe, _tokenizer, _data, _parent, _model) = (options, recipe, tokenizer, data, parent, model);
-        int columns = recipe.Data.SequenceLength, rows = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
+        int columns = recipe.Data.SequenceLength, rows = BatchShare.Of(recipe.Training, options.Processes).MicroRows;
         _setup = new TrainingSetup
         {
             Model = model,
@@ -41,6 +42,7 @@ public sealed class PretrainingLoop : ITrainingRun
             Directory = options.Output,
             Time = time,
             Display = display,
+            Processes = options.Processes,
         };
         Plan = new TrainingPlan
         {
@@ -51,6 +53,7 @@ public sealed class PretrainingLoop : ITrainingRun
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,
             RowsPerEpoch = _setup.Data.RowsPerEpoch,
             Preview = Preview(_setup.Data, tokenizer.Tokenizer),
@@ -72,6 +75,7 @@ public sealed class PretrainingLoop : ITrainingRun
     /// <exception cref="RecipeException">Recipe and options do not fit together; the message says what to change.</exception>
     public static PretrainingLoop Prepare(RunOptions options, PretrainingRecipe recipe, string workDirectory, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
+        _ = BatchShare.Of(recipe.Training, options.Processes);
         var sources = options.Sources(recipe.Data.Sources);
         var parent = options.OpenModel();
         if ((parent is null) == (recipe.Model is null))
@@ -105,7 +109,7 @@ public sealed class PretrainingLoop : ITrainingRun
     {
         using var loop = new TrainingLoop(_setup);
         var outcome = loop.Run(_options.Resume, stop);
-        if (outcome.End == TrainingEnd.Interrupted)
+        if (outcome.End == TrainingEnd.Interrupted || !_options.Processes.IsFirst)
         {
             return (outcome, null);
         }

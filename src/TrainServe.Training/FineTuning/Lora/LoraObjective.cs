@@ -91,7 +91,7 @@ internal sealed class LoraObjective : IObjective
         {
             return null;
         }
-        var found = LossMeasurement.Run(_model, _validation, stop);
+        var found = LossMeasurement.Run(_model, _validation, cancellationToken: stop);
         return new ObjectiveMeasurement(found.Loss, found.LossBySource, found.Scalars);
     }
 

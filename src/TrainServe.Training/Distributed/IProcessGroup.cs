@@ -1,0 +1,55 @@
+namespace TrainServe.Training.Distributed;
+
+/// <summary>The processes that train one model together. Every one of them makes the same calls in the same order; each call waits for the others.</summary>
+public interface IProcessGroup
+{
+    /// <summary>This process's number, from 0.</summary>
+    int Rank { get; }
+
+    /// <summary>How many there are.</summary>
+    int Size { get; }
+
+    /// <summary>How many of them run on this machine.</summary>
+    int SizeHere { get; }
+
+    /// <summary>This process's number among those on its machine, from 0.</summary>
+    int RankHere { get; }
+
+    /// <summary>Adds each value over all processes; every one gets the sums, the same to the last bit.</summary>
+    void Sum(Span<double> values);
+
+    /// <summary>Takes the largest of each value over all processes.</summary>
+    void Max(Span<double> values);
+
+    /// <summary>Begins to add single-precision numbers in place over all processes. They are neither read nor written until <see cref="CompleteSums"/>.</summary>
+    /// <param name="singles">Where they begin.</param>
+    /// <param name="count">How many.</param>
+    void BeginSum(nint singles, int count);
+
+    /// <summary>Waits for every sum that was begun.</summary>
+    void CompleteSums();
+
+    /// <summary>Waits until all processes are here.</summary>
+    void Wait();
+
+    /// <summary>Ends the group when the work is done; waits for the others to do the same. Not called after a failure: they would be waited for in vain.</summary>
+    void Leave();
+}
+
+/// <summary>What is asked of a group in more than one place.</summary>
+public static class ProcessGroupExtensions
+{
+    extension(IProcessGroup processes)
+    {
+        /// <summary>Whether this process speaks for all: it alone prints and writes.</summary>
+        public bool IsFirst => processes.Rank == 0;
+
+        /// <summary>Whether it holds for at least one process.</summary>
+        public bool Any(bool holds)
+        {
+            Span<double> value = [holds ? 1 : 0];
+            processes.Max(value);
+            return value[0] > 0;
+        }
+    }
+}
