@@ -10,19 +10,21 @@ public sealed class RunLock : IDisposable
     // Who holds the lock; beside it, because a locked file cannot be read.
     private const string HolderFile = "run.pid";
     private readonly FileStream _stream;
+    private readonly string? _made;
 
-    private RunLock(FileStream stream) => _stream = stream;
+    private RunLock(FileStream stream, string? made) => (_stream, _made) = (stream, made);
 
     /// <param name="directory">Made if it is missing.</param>
     /// <exception cref="IOException">Another process trains in this directory.</exception>
     public static RunLock Take(string directory)
     {
+        bool isNew = !Directory.Exists(directory);
         Directory.CreateDirectory(directory);
         var stream = Lock(directory);
         try
         {
             File.WriteAllText(Path.Combine(directory, HolderFile), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-            return new RunLock(stream);
+            return new RunLock(stream, isNew ? directory : null);
         }
         catch
         {
@@ -34,7 +36,15 @@ public sealed class RunLock : IDisposable
     /// <summary>Whether a trainer was ever here.</summary>
     public static bool Exists(string directory) => File.Exists(Path.Combine(directory, FileName));
 
-    public void Dispose() => _stream.Dispose();
+    /// <summary>Lets others in. A directory that was made for a run of which nothing came is taken away again.</summary>
+    public void Dispose()
+    {
+        _stream.Dispose();
+        if (_made is not null && Directory.Exists(_made) && Directory.EnumerateFileSystemEntries(_made).All(path => Path.GetFileName(path) is FileName or HolderFile))
+        {
+            Directory.Delete(_made, recursive: true);
+        }
+    }
 
     private static FileStream Lock(string directory)
     {

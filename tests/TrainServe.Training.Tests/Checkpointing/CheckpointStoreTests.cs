@@ -143,6 +143,20 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_directory_that_was_made_for_a_run_of_which_nothing_came_is_taken_away_again()
+    {
+        string empty = Path.Combine(_directory.FullName, "empty"), full = Path.Combine(_directory.FullName, "full");
+        RunLock.Take(empty).Dispose();
+        using (RunLock.Take(full))
+        {
+            File.WriteAllText(Path.Combine(full, "checkpoint"), "");
+        }
+        RunLock.Take(full).Dispose();
+        Assert.False(Directory.Exists(empty));
+        Assert.True(RunLock.Exists(full));
+    }
+
+    [Fact]
     public void A_second_trainer_is_refused_until_the_first_is_gone()
     {
         using (RunLock.Take(_directory.FullName))
