@@ -14,28 +14,25 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
     public override string Name => nameof(BlockFunction);
 
     /// <returns>[B, T, C], owned by the caller.</returns>
-    public static Tensor Apply(Tensor xBTC, TransformerBlock block, BlockCall call) => apply(xBTC, block.AttentionNorm.Weight, block.Attention.Qkv, block.Attention.Output,
-        block.FeedForwardNorm.Weight, block.FeedForward.GateUp, block.FeedForward.Down, call);
+    public static Tensor Apply(Tensor xBTC, TransformerBlock block, BlockCall call)
+    {
+        object[] inputs = [xBTC, block.AttentionNorm.Weight, block.Attention.Qkv, block.Attention.Output, block.FeedForwardNorm.Weight, block.FeedForward.GateUp, block.FeedForward.Down, call];
+        if (is_grad_enabled())
+        {
+            return apply(inputs);
+        }
+        // Nothing will ask for what is kept for backward, and so nothing would free it.
+        var (result, state) = Forward(inputs);
+        state.Dispose();
+        return result;
+    }
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext context, params object[] inputs)
     {
-        using var noGradient = no_grad();
-        using var scope = NewDisposeScope();
-        var call = (BlockCall)inputs[7];
-        var state = new BlockState(call)
-        {
-            X = ((Tensor)inputs[0]).contiguous(),
-            AttentionNorm = (Tensor)inputs[1],
-            Qkv = BFloat16((Tensor)inputs[2]),
-            Output = BFloat16((Tensor)inputs[3]),
-            FeedForwardNorm = (Tensor)inputs[4],
-            GateUp = BFloat16((Tensor)inputs[5]),
-            Down = BFloat16((Tensor)inputs[6]),
-        };
-        var result = state.Forward();
+        var (result, state) = Forward(inputs);
         context.save_data(StateKey, state);
-        return result.MoveToOuterDisposeScope();
+        return result;
     }
 
     /// <inheritdoc/>
@@ -54,6 +51,24 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
             gradient.MoveToOuterDisposeScope();
         }
         return [.. gradients, null!];
+    }
+
+    private static (Tensor Result, BlockState State) Forward(object[] inputs)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var call = (BlockCall)inputs[7];
+        var state = new BlockState(call)
+        {
+            X = ((Tensor)inputs[0]).contiguous(),
+            AttentionNorm = (Tensor)inputs[1],
+            Qkv = BFloat16((Tensor)inputs[2]),
+            Output = BFloat16((Tensor)inputs[3]),
+            FeedForwardNorm = (Tensor)inputs[4],
+            GateUp = BFloat16((Tensor)inputs[5]),
+            Down = BFloat16((Tensor)inputs[6]),
+        };
+        return (state.Forward().MoveToOuterDisposeScope(), state);
     }
 
     private static Tensor BFloat16(Tensor weight) => weight.detach().to(ScalarType.BFloat16);

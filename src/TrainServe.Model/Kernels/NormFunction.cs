@@ -15,22 +15,24 @@ internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFu
     /// <param name="x">Single precision, any shape that ends in C.</param>
     /// <param name="norm">Its weight.</param>
     /// <returns>The same shape, owned by the caller.</returns>
-    public static Tensor Apply(Tensor x, RmsNorm norm) => apply(x, norm.Weight, norm.Epsilon);
+    public static Tensor Apply(Tensor x, RmsNorm norm)
+    {
+        if (is_grad_enabled())
+        {
+            return apply(x, norm.Weight, norm.Epsilon);
+        }
+        var (result, state) = Forward(x, norm.Weight, norm.Epsilon);
+        state.X.Dispose();
+        state.Inverse.Dispose();
+        return result;
+    }
 
     /// <inheritdoc/>
     public override Tensor forward(autograd.AutogradContext context, params object[] inputs)
     {
-        using var noGradient = no_grad();
-        using var scope = NewDisposeScope();
-        Tensor x = ((Tensor)inputs[0]).contiguous(), weight = (Tensor)inputs[1];
-        int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
-        Tensor y = empty_like(x), inverse = empty(rows, ScalarType.Float32);
-        NormKernel.Forward(new NormArguments
-        {
-            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), Full = Single(y), Epsilon = (float)inputs[2], Rows = rows, Width = width,
-        });
-        context.save_data(StateKey, new State(x.DetachFromDisposeScope(), inverse.DetachFromDisposeScope(), weight));
-        return y.MoveToOuterDisposeScope();
+        var (result, state) = Forward((Tensor)inputs[0], (Tensor)inputs[1], (float)inputs[2]);
+        context.save_data(StateKey, state);
+        return result;
     }
 
     /// <inheritdoc/>
@@ -53,6 +55,20 @@ internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFu
         x.Dispose();
         inverse.Dispose();
         return [result.MoveToOuterDisposeScope(), partial.sum(new long[] { 0 }).MoveToOuterDisposeScope(), null!];
+    }
+
+    private static (Tensor Result, State State) Forward(Tensor input, Tensor weight, float epsilon)
+    {
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        var x = input.contiguous();
+        int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
+        Tensor y = empty_like(x), inverse = empty(rows, ScalarType.Float32);
+        NormKernel.Forward(new NormArguments
+        {
+            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), Full = Single(y), Epsilon = epsilon, Rows = rows, Width = width,
+        });
+        return (y.MoveToOuterDisposeScope(), new State(x.DetachFromDisposeScope(), inverse.DetachFromDisposeScope(), weight));
     }
 
     private static float* Single(Tensor tensor) => (float*)Lanes.Pointer(tensor);

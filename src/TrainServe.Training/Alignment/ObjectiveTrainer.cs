@@ -16,6 +16,9 @@ public sealed record ObjectiveSetup
     public required ValidationSection Measuring { get; init; }
     public required CheckpointSection Saving { get; init; }
 
+    /// <summary>What computes.</summary>
+    public required KernelChoices Kernels { get; init; }
+
     /// <summary>Steps in a row with gradients that are not finite, before the run stops.</summary>
     public int MaxSkippedSteps { get; init; } = 10;
     public required RunIdentity Identity { get; init; }
@@ -33,7 +36,7 @@ public sealed class ObjectiveTrainer
     private readonly ObjectiveSetup _setup;
     private readonly IObjective _objective;
     private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment = TrainingEnvironment.Current(TorchRuntime.Threads, KernelChoices.Current());
+    private readonly TrainingEnvironment _environment;
     private readonly HashSet<long> _damaged = [];
     private TrainingState _state = new() { Cursor = new DataCursor([]) };
     private long? _savedStep;
@@ -43,6 +46,8 @@ public sealed class ObjectiveTrainer
     public ObjectiveTrainer(ObjectiveSetup setup)
     {
         (_setup, _objective) = (setup, setup.Objective);
+        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, setup.Kernels);
+        setup.Display.Note($"Training step: {setup.Kernels.TrainingStep}; threads: {TorchRuntime.Threads}.");
         _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, TrainingLoop.CheckpointsDirectory));
         _best = new CheckpointStore(Path.Combine(setup.Directory, TrainingLoop.BestDirectory));
     }

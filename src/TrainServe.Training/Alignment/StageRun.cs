@@ -42,6 +42,7 @@ internal sealed record StageRun
             Objective = Objective,
             Measuring = Measuring,
             Saving = Saving,
+            Kernels = KernelChoices.Of(Model),
             MaxSkippedSteps = MaxSkippedSteps,
             Identity = identity,
             Directory = Options.Output,

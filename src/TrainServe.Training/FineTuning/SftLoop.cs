@@ -152,12 +152,14 @@ public sealed class SftLoop : ITrainingRun
     // The model's directory gets the merged weights; beside it the adapters lie alone, in PEFT's layout.
     private TrainingOutcome TrainAdapters(CancellationToken stop)
     {
+        _model.Kernels = TrainingKernels.Choose(_recipe.Training.Precision, _model);
         using var objective = new LoraObjective(_recipe, _model, _setup.Data, _setup.Validation);
         var outcome = new ObjectiveTrainer(new ObjectiveSetup
         {
             Objective = objective,
             Measuring = _recipe.Validation,
             Saving = _recipe.Checkpoint,
+            Kernels = KernelChoices.Of(_model),
             MaxSkippedSteps = _recipe.Training.MaxSkippedSteps,
             Identity = _setup.Identity,
             Directory = _options.Output,

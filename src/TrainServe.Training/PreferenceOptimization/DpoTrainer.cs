@@ -41,7 +41,7 @@ public sealed class DpoTrainer : ITrainingRun
         {
             Stage = Stage,
             Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns),
+            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns, model.Kernels),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
@@ -73,6 +73,7 @@ public sealed class DpoTrainer : ITrainingRun
         var model = Transformer.Load(parent.Package, recipe.Training.Dropout);
         try
         {
+            model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
             int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
             var reference = ReferenceLogProbs.Of(data, model, FileHash.OfFile(parent.Package.WeightsPath), parent.Padding, micro, workDirectory, display.Note, cancellationToken);
             return new DpoTrainer(options, recipe, parent, data, reference, columns, model, display, time);

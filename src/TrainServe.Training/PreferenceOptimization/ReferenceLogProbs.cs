@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 namespace TrainServe.Training.PreferenceOptimization;
 
 /// <summary>What the reference says of every answer, computed once and kept in a file: afterwards the reference is not needed any more.</summary>
-/// <remarks>The file is keyed by the reference's weights and by the tokens of every pair, which change with data, template and tokenizer.</remarks>
+/// <remarks>The file is keyed by the reference's weights, by what computes, and by the tokens of every pair, which change with data, template and tokenizer.</remarks>
 internal sealed class ReferenceLogProbs
 {
     private const string Key = "key", FileName = "reference.safetensors";
@@ -34,7 +34,7 @@ internal sealed class ReferenceLogProbs
     public static ReferenceLogProbs Of(PreferenceData data, Transformer reference, string referenceSha256, int padding, int rows, string directory, Action<string> note, CancellationToken stop)
     {
         string path = Path.Combine(directory, FileName);
-        string key = FileHash.OfBytes(Encoding.UTF8.GetBytes(string.Join('\n', data.Identity().Select(source => $"{source.Key} {source.Value}").Prepend(referenceSha256))));
+        string key = FileHash.OfBytes(Encoding.UTF8.GetBytes(string.Join('\n', data.Identity().Select(source => $"{source.Key} {source.Value}").Prepend($"{referenceSha256} {reference.Kernels.Name}"))));
         EncodedPair[] pairs = [.. data.Sources.SelectMany(source => source.Train.Concat(source.Validation))];
         var found = new ReferenceLogProbs();
         if (File.Exists(path) && found.TryRead(path, key, pairs))

@@ -1,3 +1,5 @@
+using TrainServe.Model;
+
 namespace TrainServe.Training.Recipes;
 
 /// <summary>What a policy is asked.</summary>
@@ -77,6 +79,9 @@ public sealed record UpdateSection : IRecipeSection
 
     /// <summary>Reward for each nat of entropy of a token's distribution.</summary>
     public double EntropyCoefficient { get; init; }
+
+    /// <summary>In what numbers the models read and learn from answers, old and new alike; answers are sampled in single precision always.</summary>
+    public TrainingPrecision Precision { get; init; } = TrainingPrecision.Auto;
 
     /// <summary>Steps in a row with gradients that are not finite, before the run stops.</summary>
     public int MaxSkippedSteps { get; init; } = 10;

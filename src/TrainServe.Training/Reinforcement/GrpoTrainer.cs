@@ -81,6 +81,7 @@ public sealed class GrpoTrainer : ITrainingRun
             {
                 models.Add(Transformer.Load(reward.Package));
             }
+            models.ForEach(model => model.Kernels = TrainingKernels.Choose(recipe.Update.Precision, model));
             return new GrpoTrainer(options, recipe, parent, reward, data, columns, models, display, time);
         }
         catch

@@ -27,6 +27,15 @@ internal sealed record PpoModels(Transformer Policy, Transformer Reference, Tran
         }
     }
 
+    /// <summary>Sets what all four compute with: what is compared must not differ by its rounding.</summary>
+    public void Choose(TrainingPrecision precision)
+    {
+        foreach (var model in (ReadOnlySpan<Transformer>)[Policy, Reference, Reward, Critic])
+        {
+            model.Kernels = TrainingKernels.Choose(precision, model);
+        }
+    }
+
     public void Dispose()
     {
         Policy.Dispose();

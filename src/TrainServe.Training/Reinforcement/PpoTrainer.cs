@@ -58,6 +58,7 @@ public sealed class PpoTrainer : ITrainingRun
         var models = PpoModels.Load(parent, reward.Package);
         try
         {
+            models.Choose(recipe.Update.Precision);
             return new PpoTrainer(options, recipe, parent, reward, data, columns, models, display, time);
         }
         catch

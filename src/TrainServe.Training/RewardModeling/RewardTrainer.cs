@@ -19,6 +19,7 @@ public sealed class RewardTrainer : ITrainingRun
     private RewardTrainer(RunOptions options, RewardRecipe recipe, StageModel parent, PreferenceData data, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
         (_recipe, _model) = (recipe, model);
+        model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
         _objective = new RewardObjective(recipe, data, model, parent.Padding);
         _run = new StageRun
         {
@@ -44,7 +45,7 @@ public sealed class RewardTrainer : ITrainingRun
             Stage = Stage,
             Model = model.Config,
             // Both sides of a pair are rows.
-            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns),
+            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns, model.Kernels),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
@@ -96,6 +97,8 @@ public sealed class RewardTrainer : ITrainingRun
     // Of the weights to be published, after calibration.
     private void AddHeldOut(Dictionary<string, double> results)
     {
+        // As its users will compute.
+        _model.Kernels = TrainingKernels.Plain;
         var bySource = _objective.HeldOutDifferences().ToList();
         if (bySource.Count == 0)
         {

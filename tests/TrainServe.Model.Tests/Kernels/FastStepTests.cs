@@ -45,6 +45,21 @@ public sealed class FastStepTests
     }
 
     [Fact]
+    public void A_pass_without_gradients_keeps_nothing_for_a_backward_pass()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 4, 96, 50);
+        model.Kernels = Fast(model);
+        model.eval();
+        var ids = Ids(50, 2, 16, 1);
+        using var noGradient = no_grad();
+        model.Hidden(ids).Dispose();
+        long before = DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount;
+        model.Hidden(ids).Dispose();
+        Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
+    }
+
+    [Fact]
     public void Label_smoothing_and_z_loss_have_the_plain_steps_gradients()
     {
         using var scope = NewDisposeScope();
