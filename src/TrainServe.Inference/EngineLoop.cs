@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using TrainServe.Core.Sampling;
 using TrainServe.Inference.Execution;
 using TrainServe.Inference.Scheduling;
+using TrainServe.Inference.Speculation;
 
 namespace TrainServe.Inference;
 
@@ -24,14 +25,17 @@ internal sealed class EngineLoop
     private readonly List<Sequence> _unpublished = [];
     private readonly SlotTable _slots;
     private readonly Action<Sequence> _leaveQueue;
-    private readonly int[] _ids, _lengths;
-    private long _tokensGenerated, _promptTokensComputed, _promptTokensCopied, _preemptions, _lastTokenUtcTicks;
+    private readonly int[] _ids, _lengths, _guessed;
+    private readonly IDrafter? _drafter;
+    private readonly SpeculationPace _pace = new();
+    private long _tokensGenerated, _promptTokensComputed, _promptTokensCopied, _preemptions, _drafted, _draftsAccepted, _lastTokenUtcTicks;
     private volatile bool _stopping;
     private volatile string? _fault;
 
-    public EngineLoop(IModelRunner runner, EngineOptions options, Admission admission, TimeProvider time)
+    public EngineLoop(IModelRunner runner, EngineOptions options, Admission admission, TimeProvider time, IDrafter? drafter = null)
     {
-        (_runner, _options, _admission, _time) = (runner, options, admission, time);
+        (_runner, _options, _admission, _time, _drafter) = (runner, options, admission, time, drafter);
+        _guessed = new int[1 + (drafter is null ? 0 : options.DraftTokens ?? 0)];
         _sampler = new TokenSampler(runner.VocabSize);
         (_slots, _ids, _lengths) = (new SlotTable(runner, options.Slots), new int[options.Slots], new int[options.Slots]);
         _leaveQueue = sequence => admission.Leave(sequence.PromptLength);
@@ -55,6 +59,8 @@ internal sealed class EngineLoop
                 PromptTokensComputed = Interlocked.Read(ref _promptTokensComputed),
                 PromptTokensCopied = Interlocked.Read(ref _promptTokensCopied),
                 Preemptions = Interlocked.Read(ref _preemptions),
+                TokensDrafted = Interlocked.Read(ref _drafted),
+                DraftedTokensAccepted = Interlocked.Read(ref _draftsAccepted),
                 LastToken = ticks == 0 ? null : new DateTimeOffset(ticks, TimeSpan.Zero),
                 Fault = _fault,
             };
@@ -112,6 +118,7 @@ internal sealed class EngineLoop
         _fault = fault;
         EndAll(fault, cause);
         _runner.Dispose();
+        _drafter?.Dispose();
         _ended.SetResult();
     }
 
@@ -243,6 +250,12 @@ internal sealed class EngineLoop
         {
             return;
         }
+        long start = _time.GetTimestamp();
+        if (decoding.Length == 1 && DecodeGuessed(decoding[0], start))
+        {
+            FreeAndPublish();
+            return;
+        }
         for (int slot = 0; slot < decoding.Length; slot++)
         {
             (_ids[slot], _lengths[slot]) = (decoding[slot].LastId, decoding[slot].Cached);
@@ -254,7 +267,45 @@ internal sealed class EngineLoop
             decoding[slot].Cached++;
             Choose(decoding[slot], logits.Slice(slot * _runner.VocabSize, _runner.VocabSize));
         }
+        if (decoding.Length == 1)
+        {
+            _pace.Plain(_time.GetElapsedTime(start).TotalSeconds);
+        }
         FreeAndPublish();
+    }
+
+    /// <summary>Computes a sequence's newest token and guesses of the next in one step, and keeps them as far as they are what would have been chosen.</summary>
+    /// <returns>False where nothing was guessed.</returns>
+    private bool DecodeGuessed(Sequence sequence, long start)
+    {
+        int room = Math.Min(_guessed.Length - 1, Math.Min(sequence.MaxNewTokens - sequence.Generated, _runner.ContextLength - sequence.Cached) - 1);
+        if (room <= 0 || !_pace.ShouldGuess)
+        {
+            return false;
+        }
+        int guesses = _drafter!.Draft(sequence.Tokens, _guessed.AsSpan(1, room)), right = 0;
+        if (guesses == 0)
+        {
+            return false;
+        }
+        _guessed[0] = sequence.LastId;
+        var logits = _runner.Prefill(sequence.Slot, sequence.Cached, _guessed.AsSpan(0, 1 + guesses), allLogits: true);
+        _admission.Progress();
+        while (true)
+        {
+            sequence.Cached++;
+            Choose(sequence, logits.Slice(right * _runner.VocabSize, _runner.VocabSize));
+            if (sequence.HasEnded || right == guesses || sequence.LastId != _guessed[1 + right])
+            {
+                break;
+            }
+            sequence.Publish();
+            right++;
+        }
+        _pace.Verified(_time.GetElapsedTime(start).TotalSeconds, guesses, right);
+        Interlocked.Exchange(ref _drafted, _pace.Drafted);
+        Interlocked.Exchange(ref _draftsAccepted, _pace.Accepted);
+        return true;
     }
 
     private void Choose(Sequence sequence, ReadOnlySpan<float> logits)

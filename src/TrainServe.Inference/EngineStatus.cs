@@ -27,6 +27,12 @@ public sealed record EngineStatus
     /// <summary>How often a running request gave its slot to one of higher priority.</summary>
     public long Preemptions { get; init; }
 
+    /// <summary>Tokens that were guessed ahead.</summary>
+    public long TokensDrafted { get; init; }
+
+    /// <summary>Those of them that were right, and so came without a step of their own.</summary>
+    public long DraftedTokensAccepted { get; init; }
+
     /// <summary>When the last token was chosen; null before the first.</summary>
     public DateTimeOffset? LastToken { get; init; }
 

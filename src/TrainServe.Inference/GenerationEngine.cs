@@ -5,6 +5,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Inference.Execution;
 using TrainServe.Inference.Scheduling;
+using TrainServe.Inference.Speculation;
 
 namespace TrainServe.Inference;
 
@@ -15,18 +16,19 @@ namespace TrainServe.Inference;
 /// </remarks>
 public sealed class GenerationEngine : IAsyncDisposable
 {
+    private const int DefaultDraftTokens = 4;
     private readonly EngineOptions _options;
     private readonly Admission _admission;
     private readonly EngineLoop _loop;
     private readonly TimeProvider _time;
     private readonly bool _givesHidden;
 
-    internal GenerationEngine(IModelRunner runner, ModelConfig config, EngineOptions options, TimeProvider time)
+    internal GenerationEngine(IModelRunner runner, ModelConfig config, EngineOptions options, TimeProvider time, IDrafter? drafter = null)
     {
         (Config, _options, _time) = (config, options, time);
         _givesHidden = runner.GivesHidden;
         _admission = new Admission(options, time);
-        _loop = new EngineLoop(runner, options, _admission, time);
+        _loop = new EngineLoop(runner, options, _admission, time, drafter);
     }
 
     public ModelConfig Config { get; }
@@ -42,19 +44,24 @@ public sealed class GenerationEngine : IAsyncDisposable
     /// <param name="precision">Which of its exports: fp32, int8 or int4.</param>
     /// <param name="options">Sizes of the engine.</param>
     /// <param name="time">Null takes the system's.</param>
-    /// <exception cref="ArgumentException">An option is out of its range, or the cache does not fit into memory.</exception>
+    /// <param name="draft">A smaller model with the same tokenizer that guesses ahead; null looks guesses up in what was written already.</param>
+    /// <exception cref="ArgumentException">An option is out of its range, the cache does not fit into memory, or the smaller model has another tokenizer.</exception>
     /// <exception cref="FileNotFoundException">The model has no such export.</exception>
     /// <exception cref="InvalidDataException">The export is damaged, unsafe, or of another shape than the model.</exception>
-    public static GenerationEngine Load(ModelPackage package, string precision, EngineOptions options, TimeProvider? time = null)
+    public static GenerationEngine Load(ModelPackage package, string precision, EngineOptions options, TimeProvider? time = null, (ModelPackage Package, string Precision)? draft = null)
     {
         var validated = options.ValidatedFor(package.Config);
-        var runner = OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions
+        var runner = Open(package, precision, validated, validated.Slots + validated.PrefixSlots);
+        try
         {
-            Slots = validated.Slots + validated.PrefixSlots,
-            ContextLength = validated.ContextLength,
-            Threads = validated.Threads,
-        });
-        return new GenerationEngine(runner, package.Config, validated, time ?? TimeProvider.System);
+            validated = validated with { DraftTokens = options.DraftTokens ?? (runner.HasEightBitCache || draft is not null ? DefaultDraftTokens : 0) };
+            return new GenerationEngine(runner, package.Config, validated, time ?? TimeProvider.System, validated.DraftTokens == 0 ? null : Drafter(package, validated, draft));
+        }
+        catch
+        {
+            runner.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Generates until a stop token, the most tokens or the end of the context; the last item says which.</summary>
@@ -114,6 +121,22 @@ public sealed class GenerationEngine : IAsyncDisposable
     {
         _loop.Stop();
         await _loop.Ended;
+    }
+
+    private static OnnxModelRunner Open(ModelPackage package, string precision, EngineOptions options, int slots) =>
+        OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions { Slots = slots, ContextLength = Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings), Threads = options.Threads });
+
+    private static IDrafter Drafter(ModelPackage package, EngineOptions options, (ModelPackage Package, string Precision)? draft)
+    {
+        if (draft is not { } smaller)
+        {
+            return new PromptLookupDrafter();
+        }
+        if (smaller.Package.LoadTokenizer().Sha256 != package.LoadTokenizer().Sha256)
+        {
+            throw new ArgumentException($"{smaller.Package.Name} cannot guess for {package.Name}: their tokenizers differ.", nameof(draft));
+        }
+        return new ModelDrafter(Open(smaller.Package, smaller.Precision, options, slots: 1), options.PrefillChunk);
     }
 
     private async IAsyncEnumerable<GeneratedToken> RunAsync(Sequence sequence, [EnumeratorCancellation] CancellationToken cancellationToken)

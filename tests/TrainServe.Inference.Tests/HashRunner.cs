@@ -16,6 +16,10 @@ internal sealed class HashRunner(int vocabSize, int slots, int contextLength) : 
     public int ContextLength => contextLength;
     public bool GivesHidden => true;
     public bool IsDisposed { get; private set; }
+
+    /// <summary>Whether wrong guesses may lie behind a slot's length.</summary>
+    public bool MayHoldGuesses { get; init; }
+
     public int Steps { get; private set; }
 
     /// <summary>What was run, in order: new tokens of a prefill, or 0 for a decode step.</summary>
@@ -74,8 +78,9 @@ internal sealed class HashRunner(int vocabSize, int slots, int contextLength) : 
         Log.Add(0);
         for (int slot = 0; slot < ids.Length; slot++)
         {
-            Check(lengths[slot] == _cache[slot].Count, "A decode step has the wrong length.");
+            Check(lengths[slot] == _cache[slot].Count || (MayHoldGuesses && lengths[slot] < _cache[slot].Count), "A decode step has the wrong length.");
             Check(lengths[slot] < contextLength, "A slot overflows.");
+            _cache[slot].RemoveRange(lengths[slot], _cache[slot].Count - lengths[slot]);
             _cache[slot].Add(ids[slot]);
             Logits(slot, slot);
         }

@@ -37,6 +37,7 @@ internal sealed unsafe class KvArena : IDisposable
 
     public long SizeBytes => 2L * _keys.Length * _slots * SlotSizeBytes;
     public int Layers => _keys.Length;
+    public bool IsEightBit => _type == TensorElementType.Int8;
     private long SlotSizeBytes => (long)_heads * _capacity * _headSize * _elementSize;
 
     /// <summary>Consecutive slots as one tensor [B, K, M, D]; owned by the caller, valid as long as the arena.</summary>

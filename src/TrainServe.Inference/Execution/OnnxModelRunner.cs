@@ -38,6 +38,9 @@ public sealed class OnnxModelRunner : IModelRunner
     /// <inheritdoc/>
     public bool GivesHidden => _session.OutputMetadata.ContainsKey(GraphNames.Hidden);
 
+    /// <summary>Whether keys and values are cached in eight bits each; then a token's logits are the same however it was computed.</summary>
+    public bool HasEightBitCache => _arena.IsEightBit;
+
     /// <summary>Bytes of the key-value cache.</summary>
     public long CacheSizeBytes => _arena.SizeBytes;
 
