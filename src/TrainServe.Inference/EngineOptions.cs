@@ -28,7 +28,7 @@ public sealed record EngineOptions
 
     /// <summary>
     /// Tokens that are guessed ahead for a request that runs alone, and verified in one step; 0 guesses none. Null takes 4 where the cache has eight bits, so that
-    /// answers are the same to the bit, and 0 where it has single precision, in which verifying may turn a near tie round.
+    /// answers are the same to the bit, or where a smaller model is given to guess, and else 0: in single precision verifying may turn a near tie round.
     /// </summary>
     public int? DraftTokens { get; init; }
 

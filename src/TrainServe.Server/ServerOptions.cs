@@ -29,6 +29,12 @@ internal sealed record ServerOptions
     /// <summary>Prompt tokens that are computed in one step.</summary>
     public int PrefillChunk { get; init; } = 64;
 
+    /// <summary>Tokens that are guessed ahead for an answer that is made alone; 0 guesses none, -1 decides: 4 where that changes no answer (an eight-bit cache) or a model is named in <see cref="DraftModels"/>.</summary>
+    public int DraftTokens { get; init; } = -1;
+
+    /// <summary>Smaller models, of the same directory and with the same tokenizer, that guess ahead for larger ones, as <c>large=small</c>.</summary>
+    public IReadOnlyList<string> DraftModels { get; init; } = [];
+
     /// <summary>Threads for each model; 0 for one a core.</summary>
     public int Threads { get; init; }
 
@@ -80,6 +86,9 @@ internal sealed record ServerOptions
     /// <summary>How to run one model.</summary>
     public string PrecisionOf(string model) => ModelPrecisions.Select(pair => pair.Split('=')).LastOrDefault(pair => pair[0] == model)?[1] ?? Precision;
 
+    /// <summary>The model that guesses ahead for another; null where none was named.</summary>
+    public string? DraftModelOf(string model) => DraftModels.Select(pair => pair.Split('=')).LastOrDefault(pair => pair[0] == model)?[1];
+
     /// <exception cref="InvalidDataException">Settings are wrong; the message has a line for each.</exception>
     public static ServerOptions Read(IConfiguration configuration)
     {
@@ -94,6 +103,8 @@ internal sealed record ServerOptions
             PrefixSlots = settings.Whole(nameof(PrefixSlots), defaults.PrefixSlots, 0, 1024),
             ContextLength = settings.Whole(nameof(ContextLength), defaults.ContextLength, 0, 1 << 24),
             PrefillChunk = settings.Whole(nameof(PrefillChunk), defaults.PrefillChunk, 2, 1 << 16),
+            DraftTokens = settings.Whole(nameof(DraftTokens), defaults.DraftTokens, -1, 64),
+            DraftModels = settings.Pairs(nameof(DraftModels)),
             Threads = settings.Whole(nameof(Threads), defaults.Threads, 0, 1024),
             MaxQueuedRequests = settings.Whole(nameof(MaxQueuedRequests), defaults.MaxQueuedRequests, 1, 1 << 20),
             MaxQueuedPromptTokens = settings.Whole(nameof(MaxQueuedPromptTokens), defaults.MaxQueuedPromptTokens, 1, 1 << 30),
@@ -127,7 +138,7 @@ internal sealed record ServerOptions
     /// <summary>The command line's short names: <c>--max-body-bytes</c> is <c>TrainServe:MaxBodyBytes</c>.</summary>
     public static IDictionary<string, string> Switches { get; } = new[]
     {
-        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(Threads), nameof(MaxQueuedRequests),
+        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(DraftTokens), nameof(DraftModels), nameof(Threads), nameof(MaxQueuedRequests),
         nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(OtlpEndpoint), nameof(LogPrompts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);

@@ -32,10 +32,11 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             PrefixSlots = options.PrefixSlots,
             ContextLength = contextLength,
             PrefillChunk = options.PrefillChunk,
+            DraftTokens = options.DraftTokens < 0 ? null : options.DraftTokens,
             Threads = options.Threads,
             MaxQueuedRequests = options.MaxQueuedRequests,
             MaxQueuedPromptTokens = options.MaxQueuedPromptTokens,
-        }, time);
+        }, time, DraftOf(package));
         var model = new ServedModel
         {
             Package = package,
@@ -59,6 +60,19 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             await model.DisposeAsync();
             throw;
         }
+    }
+
+    // Guesses need no less care than answers: whose file is not what its manifest says is not run.
+    private (ModelPackage Package, string Precision)? DraftOf(ModelPackage package)
+    {
+        if (options.DraftModelOf(package.Name) is not { } name)
+        {
+            return null;
+        }
+        var draft = ModelPackage.OpenVerified(Path.Combine(Path.GetDirectoryName(package.Directory)!, name));
+        string precision = PrecisionChoice.Of(draft, options.PrecisionOf(name));
+        draft.RequireCertificate(precision);
+        return (draft, precision);
     }
 
     /// <summary>What the model's author wishes where a request says nothing.</summary>

@@ -64,9 +64,14 @@ internal sealed class PrometheusCounter(string name, string help, params string[
 }
 
 /// <summary>Something that is measured when it is asked for.</summary>
-internal sealed class PrometheusGauge(string name, string help, Func<IEnumerable<(string Label, double Value)>> measure, string label) : PrometheusFamily(name, help, [label])
+/// <param name="type">gauge, or counter for what only grows.</param>
+/// <param name="name">With its unit.</param>
+/// <param name="help">What it says.</param>
+/// <param name="measure">Gives the value of each label value.</param>
+/// <param name="label">Name of the label.</param>
+internal sealed class PrometheusReading(string type, string name, string help, Func<IEnumerable<(string Label, double Value)>> measure, string label) : PrometheusFamily(name, help, [label])
 {
-    protected override string Type => "gauge";
+    protected override string Type => type;
 
     protected override void WriteSeries(StringBuilder text)
     {

@@ -29,6 +29,8 @@ internal sealed class ServingMetrics : IDisposable
             Gauge(catalogue, "vllm:num_requests_running", "Sequences that are computed.", model => model.Engine.Status.Running),
             Gauge(catalogue, "vllm:num_requests_waiting", "Sequences that wait for a slot.", model => model.Engine.Status.Waiting),
             Gauge(catalogue, "vllm:kv_cache_usage_perc", "Share of the cache's slots that are taken; 1 is all.", model => model.Engine.Status is { Slots: > 0 } status ? (double)status.Running / status.Slots : 0),
+            Counter(catalogue, "vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed ahead.", model => model.Engine.Status.TokensDrafted),
+            Counter(catalogue, "vllm:spec_decode_num_accepted_tokens_total", "Those of them that were right.", model => model.Engine.Status.DraftedTokensAccepted),
             PromptTokens, GenerationTokens, CachedTokens, Successes, Failures,
             TimeToFirstToken, InterTokenLatency, Latency, RequestPromptTokens, RequestGenerationTokens,
         ];
@@ -60,6 +62,9 @@ internal sealed class ServingMetrics : IDisposable
 
     public void Dispose() => _meter.Dispose();
 
-    private static PrometheusGauge Gauge(ModelCatalogue catalogue, string name, string help, Func<ServedModel, double> measure) =>
-        new(name, help, () => catalogue.Models.Select(model => (model.Id, measure(model))), "model_name");
+    private static PrometheusReading Gauge(ModelCatalogue catalogue, string name, string help, Func<ServedModel, double> measure) =>
+        new("gauge", name, help, () => catalogue.Models.Select(model => (model.Id, measure(model))), "model_name");
+
+    private static PrometheusReading Counter(ModelCatalogue catalogue, string name, string help, Func<ServedModel, double> measure) =>
+        new("counter", name, help, () => catalogue.Models.Select(model => (model.Id, measure(model))), "model_name");
 }
