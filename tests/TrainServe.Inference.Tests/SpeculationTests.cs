@@ -62,10 +62,10 @@ public sealed class SpeculationTests
         var config = TinyModels.Config(vocabSize: VocabSize, maxPositions: ContextLength);
         int[] prompt = [1, 2, 3], truth = [.. prompt, .. HashRunner.Continue(VocabSize, prompt, 40)];
         var runner = new HashRunner(VocabSize, slots: 1, ContextLength) { MayHoldGuesses = true };
-        // A step takes longer than what surrounds it, as with a model.
-        runner.BeforeStep = _ => Thread.Sleep(2);
+        var clock = new StepClock();
+        runner.BeforeStep = _ => clock.Steps++;
         var options = new EngineOptions { Slots = 1, ContextLength = ContextLength, DraftTokens = 4, Threads = 1 }.ValidatedFor(config);
-        await using var engine = new GenerationEngine(runner, config, options, TimeProvider.System, new Oracle([truth], share: 1, seed: 1));
+        await using var engine = new GenerationEngine(runner, config, options, clock, new Oracle([truth], share: 1, seed: 1));
 
         Assert.Equal(truth[3..], await engine.IdsAsync(Requests.Greedy(prompt, 40)));
         Assert.InRange(runner.Steps, 9, 20);
@@ -150,6 +150,14 @@ public sealed class SpeculationTests
             }
             return guessed;
         }
+    }
+
+    /// <summary>Time in which nothing but steps takes any.</summary>
+    private sealed class StepClock : TimeProvider
+    {
+        public long Steps { get; set; }
+        public override long TimestampFrequency => 500;
+        public override long GetTimestamp() => Steps;
     }
 
     private static int[] Ids(string text) => [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, System.Globalization.CultureInfo.InvariantCulture))];
