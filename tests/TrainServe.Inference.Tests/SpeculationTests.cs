@@ -62,8 +62,9 @@ public sealed class SpeculationTests
         var config = TinyModels.Config(vocabSize: VocabSize, maxPositions: ContextLength);
         int[] prompt = [1, 2, 3], truth = [.. prompt, .. HashRunner.Continue(VocabSize, prompt, 40)];
         var runner = new HashRunner(VocabSize, slots: 1, ContextLength) { MayHoldGuesses = true };
-        var clock = new StepClock();
-        runner.BeforeStep = _ => clock.Steps++;
+        // Nothing but steps takes any time.
+        var clock = new ManualTime();
+        runner.BeforeStep = _ => clock.Advance(TimeSpan.FromMilliseconds(2));
         var options = new EngineOptions { Slots = 1, ContextLength = ContextLength, DraftTokens = 4, Threads = 1 }.ValidatedFor(config);
         await using var engine = new GenerationEngine(runner, config, options, clock, new Oracle([truth], share: 1, seed: 1));
 
@@ -150,14 +151,6 @@ public sealed class SpeculationTests
             }
             return guessed;
         }
-    }
-
-    /// <summary>Time in which nothing but steps takes any.</summary>
-    private sealed class StepClock : TimeProvider
-    {
-        public long Steps { get; set; }
-        public override long TimestampFrequency => 500;
-        public override long GetTimestamp() => Steps;
     }
 
     private static int[] Ids(string text) => [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(id => int.Parse(id, System.Globalization.CultureInfo.InvariantCulture))];
