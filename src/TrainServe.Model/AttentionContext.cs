@@ -9,4 +9,5 @@ namespace TrainServe.Model;
 /// <param name="Mask">True where a query may see a key, broadcast to [B, H, T, S]; null where causality alone decides.</param>
 /// <param name="IsCausal">Query t sees keys 0..t, and T = S. False with a mask, and for a single query, which sees everything before it.</param>
 /// <param name="Cache">Keys and values of earlier tokens, or null.</param>
-internal sealed record AttentionContext(Tensor Cos, Tensor Sin, Tensor? Mask, bool IsCausal, TorchKvCache? Cache);
+/// <param name="Matrices">In what the matrices multiply.</param>
+internal sealed record AttentionContext(Tensor Cos, Tensor Sin, Tensor? Mask, bool IsCausal, TorchKvCache? Cache, ScalarType Matrices);

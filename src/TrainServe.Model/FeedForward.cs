@@ -34,8 +34,8 @@ public sealed class FeedForward : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor xBTC)
     {
         using var scope = NewDisposeScope();
-        var gateUpBTF = nn.functional.linear(xBTC, _gateUp).chunk(2, dim: -1);
+        var gateUpBTF = WeightTensors.Multiply(xBTC, _gateUp).chunk(2, dim: -1);
         var innerBTF = nn.functional.silu(gateUpBTF[0]) * gateUpBTF[1];
-        return nn.functional.linear(innerBTF, _down).MoveToOuterDisposeScope();
+        return WeightTensors.Multiply(innerBTF, _down).MoveToOuterDisposeScope();
     }
 }

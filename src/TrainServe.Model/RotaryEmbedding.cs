@@ -67,6 +67,7 @@ public sealed class RotaryEmbedding : IDisposable
         using var scope = NewDisposeScope();
         long half = xBTND.shape[3] / 2;
         Tensor first = xBTND.narrow(3, 0, half), second = xBTND.narrow(3, half, half);
-        return cat([first * cos - second * sin, (second * cos).Plus(first * sin)], 3).MoveToOuterDisposeScope();
+        var turned = cat([first * cos - second * sin, (second * cos).Plus(first * sin)], 3);
+        return (turned.dtype == xBTND.dtype ? turned : turned.to(xBTND.dtype)).MoveToOuterDisposeScope();
     }
 }

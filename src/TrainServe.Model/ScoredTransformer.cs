@@ -16,15 +16,16 @@ public static class ScoredTransformer
     /// <param name="package">The weights to begin from.</param>
     /// <param name="seed">Of the fresh head, whose standard deviation is 1 / sqrt(C + 1).</param>
     /// <param name="dropout">See <see cref="Transformer"/>.</param>
+    /// <param name="device">Where it lives; the CPU when null.</param>
     /// <exception cref="InvalidDataException">The weights are not those of the package's config.</exception>
-    public static Transformer Load(ModelPackage package, ulong seed, float dropout = 0)
+    public static Transformer Load(ModelPackage package, ulong seed, float dropout = 0, Device? device = null)
     {
         if (package.Config.IsRewardModel)
         {
-            return Transformer.Load(package, dropout);
+            return Transformer.Load(package, dropout, device: device);
         }
         using var weights = package.OpenWeights();
-        var model = new Transformer(ConfigOf(package.Config), dropout);
+        var model = new Transformer(ConfigOf(package.Config), dropout, device: device);
         try
         {
             model.Initialize(seed);
@@ -44,9 +45,9 @@ public static class ScoredTransformer
 
     /// <summary>A critic: the body of a package under a head of zeros, so that the first values are 0.</summary>
     /// <remarks>"The N implementation details of RLHF with PPO", detail 1.8 of its value head.</remarks>
-    public static Transformer LoadCritic(ModelPackage package)
+    public static Transformer LoadCritic(ModelPackage package, Device? device = null)
     {
-        var model = Load(package, seed: 0);
+        var model = Load(package, seed: 0, device: device);
         ScaleScores(model, 0);
         return model;
     }

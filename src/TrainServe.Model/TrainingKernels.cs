@@ -17,6 +17,9 @@ public enum TrainingPrecision
 
     /// <summary>Matrices and activations in bfloat16.</summary>
     Bfloat16,
+
+    /// <summary>Single precision whose products a GPU rounds to 10 bits, which its tensor cores do faster.</summary>
+    Tf32,
 }
 
 /// <summary>Which implementation of forward and backward a model uses; chosen once, before training.</summary>
@@ -28,18 +31,36 @@ public sealed record TrainingKernels(bool IsFast, string Name, string? Reason)
     /// <summary>libtorch's operators.</summary>
     public static TrainingKernels Plain { get; } = new(false, "torch float32", null);
 
+    /// <summary>libtorch's operators on any device, with matrices and activations in bfloat16 over single-precision weights.</summary>
+    public static TrainingKernels PlainBFloat16 { get; } = new(false, "torch bfloat16", null) { Matrices = torch.ScalarType.BFloat16 };
+
+    /// <summary>What is multiplied; weights, streams and sums are single precision.</summary>
+    public torch.ScalarType Matrices { get; private init; } = torch.ScalarType.Float32;
+
     /// <summary>The fast ones where processor and model allow them.</summary>
     /// <param name="precision">What the user wants.</param>
     /// <param name="model">Its shape decides too.</param>
+    /// <remarks>On a GPU they are libtorch's own, in bfloat16 unless told otherwise; and libtorch is told whether single precision may be rounded.</remarks>
     /// <exception cref="InvalidDataException">bfloat16 is wanted and cannot be had; the message says why.</exception>
     public static TrainingKernels Choose(TrainingPrecision precision, Transformer model)
     {
+        bool isGpu = model.Device.type == DeviceType.CUDA;
+        if (precision == TrainingPrecision.Tf32 && !isGpu)
+        {
+            throw new InvalidDataException("training.precision is tf32, which only a GPU has; set it to auto or float32, or give --device cuda.");
+        }
+        if (isGpu)
+        {
+            torch.backends.cuda.matmul.allow_tf32 = precision == TrainingPrecision.Tf32;
+            var chosen = precision is TrainingPrecision.Float32 or TrainingPrecision.Tf32 ? Plain : PlainBFloat16;
+            return chosen with { Name = precision == TrainingPrecision.Tf32 ? "torch cuda tf32" : chosen.Name.Replace("torch", "torch cuda", StringComparison.Ordinal) };
+        }
         if (precision == TrainingPrecision.Float32)
         {
             return Plain;
         }
         string? reason = Obstacle(model.Config, model, needsSpeed: precision == TrainingPrecision.Auto);
-        return reason is null ? new TrainingKernels(true, "avx512 bfloat16", null)
+        return reason is null ? new TrainingKernels(true, "avx512 bfloat16", null) { Matrices = torch.ScalarType.BFloat16 }
             : precision == TrainingPrecision.Auto ? Plain with { Reason = reason }
             : throw new InvalidDataException($"bfloat16 training is not possible here: {reason}. Set training.precision to auto or float32.");
     }

@@ -179,8 +179,8 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
             throw new InvalidOperationException("A reward model has no next-token loss.");
         }
         using var scope = NewDisposeScope();
-        var sum = Kernels.IsFast
-            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization)
+        var sum = Kernels.Matrices == ScalarType.BFloat16 && Dtype == ScalarType.Float32
+            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization, Kernels.IsFast)
             : CrossEntropy.Sum(Head(hidden), targets, regularization).Sum;
         return sum.MoveToOuterDisposeScope();
     }
@@ -219,12 +219,14 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     private AttentionContext Context(Tensor? positionsBT, Tensor? mask, TorchKvCache? cache, long start, long time)
     {
         var (cos, sin) = positionsBT is null ? _rotary.Run(start, time) : _rotary.At(positionsBT);
+        // What is sampled, with a cache, is in the weights' own numbers.
+        var matrices = Dtype == ScalarType.Float32 && cache is null ? Kernels.Matrices : Dtype;
         if (mask is not null)
         {
-            return new AttentionContext(cos, sin, mask, IsCausal: false, cache);
+            return new AttentionContext(cos, sin, mask, IsCausal: false, cache, matrices);
         }
         bool continues = start > 0 && time > 1;
-        return new AttentionContext(cos, sin, continues ? AttentionMask.Causal(time, start + time, Device) : null, IsCausal: start == 0 && time > 1, cache);
+        return new AttentionContext(cos, sin, continues ? AttentionMask.Causal(time, start + time, Device) : null, IsCausal: start == 0 && time > 1, cache, matrices);
     }
 
     private void RequireRoom(Tensor idsBT, long start, TorchKvCache? cache)

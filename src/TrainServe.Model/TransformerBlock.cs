@@ -39,9 +39,11 @@ public sealed class TransformerBlock : nn.Module
     internal Tensor Forward(Tensor xBTC, AttentionContext context, int layer)
     {
         using var scope = NewDisposeScope();
-        var attendedBTC = xBTC.Plus(Dropout(_attention.Forward(_attentionNorm.call(xBTC), context, layer)));
-        return attendedBTC.Plus(Dropout(_feedForward.call(_feedForwardNorm.call(attendedBTC)))).MoveToOuterDisposeScope();
+        var attendedBTC = xBTC.Plus(Dropout(_attention.Forward(In(context.Matrices, _attentionNorm.call(xBTC)), context, layer)));
+        return attendedBTC.Plus(Dropout(_feedForward.call(In(context.Matrices, _feedForwardNorm.call(attendedBTC))))).MoveToOuterDisposeScope();
     }
+
+    private static Tensor In(ScalarType matrices, Tensor xBTC) => xBTC.dtype == matrices ? xBTC : xBTC.to(matrices);
 
     private Tensor Dropout(Tensor xBTC) => training && _dropout > 0 ? nn.functional.dropout(xBTC, _dropout, training: true) : xBTC;
 }

@@ -12,6 +12,9 @@ internal static class WeightTensors
     /// <summary>For the weights of norms.</summary>
     public static Parameter Ones(long[] shape, ScalarType dtype, Device device) => Own(ones(shape, dtype, device));
 
+    /// <summary>x times the weight's transpose, in the numbers that x has.</summary>
+    public static Tensor Multiply(Tensor x, Parameter weight) => nn.functional.linear(x, x.dtype == weight.dtype ? weight : weight.to(x.dtype));
+
     private static Parameter Own(Tensor values)
     {
         // Parameter takes over the tensor's handle.

@@ -29,6 +29,7 @@ internal sealed class TrainingArguments
     private readonly Option<bool> _dryRun = new("--dry-run") { Description = "Print parameters, memory, steps, tokens and a preview of the data, and train nothing." };
     private readonly Option<int> _threads = new("--threads") { Description = "Threads of one operation; 0 for one a core, shared evenly by the processes of a machine. A resumed run is bit for bit the same with the same number." };
 
+    private readonly Option<string> _device = new("--device") { Description = "auto, cpu, cuda, or cuda:N. auto is a GPU where this build and this machine have one.", DefaultValueFactory = _ => "auto" };
     private readonly bool _takesProcesses;
 
     /// <param name="verb">The command.</param>
@@ -41,13 +42,16 @@ internal sealed class TrainingArguments
         _takesProcesses = takesProcesses;
         _data = new Option<string[]>("--data") { Description = data, AllowMultipleArgumentsPerToken = true };
         _model = new Option<string?>("--model") { Description = model };
-        Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _resumeIfAny, _set, _dryRun, _threads };
+        Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _resumeIfAny, _set, _dryRun, _threads, _device };
     }
 
     public Command Command { get; }
 
     public RunOptions Options(ParseResult arguments)
     {
+        var processes = Join();
+        int threads = arguments.GetValue(_threads);
+        TorchRuntime.Initialize(threads > 0 || processes.SizeHere == 1 ? threads : Math.Max(1, Environment.ProcessorCount / processes.SizeHere));
         var options = new RunOptions
         {
             RecipePath = arguments.GetRequiredValue(_recipe),
@@ -56,7 +60,8 @@ internal sealed class TrainingArguments
             Model = arguments.GetValue(_model),
             Output = arguments.GetRequiredValue(_output),
             Resume = arguments.GetValue(_resume),
-            Processes = Join(),
+            Processes = processes,
+            Device = TorchDevices.Open(arguments.GetRequiredValue(_device), processes.RankHere),
         };
         return arguments.GetValue(_resumeIfAny) && options.HoldsProgress ? options with { Resume = true } : options;
     }
@@ -65,8 +70,6 @@ internal sealed class TrainingArguments
     public int Run(ParseResult arguments, RunOptions options, RunPreparation prepare)
     {
         var processes = options.Processes;
-        int threads = arguments.GetValue(_threads);
-        TorchRuntime.Initialize(threads > 0 || processes.SizeHere == 1 ? threads : Math.Max(1, Environment.ProcessorCount / processes.SizeHere));
         int code = arguments.GetValue(_dryRun) ? DryRun(processes, prepare) : processes.IsFirst ? RunFirst(options, prepare) : RunOther(options, prepare);
         processes.Leave();
         return code;

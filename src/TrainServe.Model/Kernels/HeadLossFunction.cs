@@ -8,8 +8,8 @@ namespace TrainServe.Model.Kernels;
 /// <remarks>Positions without a target cost nothing. Logits are bfloat16, sums single precision.</remarks>
 internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<HeadLossFunction>
 {
-    // Logits at once: a few MB, which a core's cache holds.
-    private const int LogitsAtOnce = 1 << 21;
+    // Logits at once: a few MB, which a core's cache holds; on a GPU as many as keep it busy.
+    private const int LogitsAtOnce = 1 << 21, LogitsAtOnceOnGpu = 1 << 26;
     private const string GradientsKey = "gradients";
 
     /// <inheritdoc/>
@@ -19,15 +19,16 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     /// <param name="weight">[V, C]</param>
     /// <param name="targets">Ids, int64, or <see cref="CrossEntropy.IgnoreIndex"/>; as many as hidden has positions.</param>
     /// <param name="regularization">Label smoothing and z-loss.</param>
+    /// <param name="byKernel">Whether the kernel takes the losses; otherwise libtorch's operators, on any device.</param>
     /// <returns>The sum of the losses, [], owned by the caller.</returns>
-    public static Tensor Sum(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization)
+    public static Tensor Sum(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel = true)
     {
         if (is_grad_enabled() && (hidden.requires_grad || weight.requires_grad))
         {
-            return apply(hidden, weight, targets, regularization);
+            return apply(hidden, weight, targets, regularization, byKernel);
         }
         using var noGradient = no_grad();
-        return Compute(hidden, weight, targets, regularization, wantsGradient: false).Sum;
+        return Compute(hidden, weight, targets, regularization, byKernel, wantsGradient: false).Sum;
     }
 
     /// <inheritdoc/>
@@ -35,7 +36,7 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], wantsGradient: true);
+        var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], (bool)inputs[4], wantsGradient: true);
         context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope(), hidden!.shape));
         return sum.MoveToOuterDisposeScope();
     }
@@ -47,14 +48,14 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         var gradients = (Gradients)context.get_data(GradientsKey);
         if (gradients.Hidden.IsInvalid)
         {
-            return BlockState.Spent(gradients.Shape, inputs: 4);
+            return BlockState.Spent(gradients.Shape, inputs: 5);
         }
         using var hidden = gradients.Hidden;
         using var weight = gradients.Weight;
-        return [hidden * gradient, weight * gradient, null!, null!];
+        return [hidden * gradient, weight * gradient, null!, null!, null!];
     }
 
-    private static (Tensor Sum, Tensor? HiddenGradient, Tensor? WeightGradient) Compute(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool wantsGradient)
+    private static (Tensor Sum, Tensor? HiddenGradient, Tensor? WeightGradient) Compute(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel, bool wantsGradient)
     {
         using var scope = NewDisposeScope();
         long width = weight.shape[1], vocabulary = weight.shape[0];
@@ -66,16 +67,23 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         {
             (targetsN, hiddenNC) = (targetsN.index_select(0, places), hiddenNC.index_select(0, places));
         }
-        Tensor weightVC = weight.detach().to(ScalarType.BFloat16), losses = empty(targetsN.shape[0], ScalarType.Float32);
-        Tensor? hiddenGradient = wantsGradient ? empty(hiddenNC.shape, ScalarType.Float32) : null, weightGradient = wantsGradient ? zeros(weight.shape, ScalarType.Float32) : null;
-        int step = (int)Math.Max(64, LogitsAtOnce / vocabulary), count = (int)targetsN.shape[0];
+        Tensor weightVC = weight.detach().to(ScalarType.BFloat16), losses = empty(targetsN.shape[0], ScalarType.Float32, hidden.device);
+        Tensor? hiddenGradient = wantsGradient ? empty(hiddenNC.shape, ScalarType.Float32, hidden.device) : null, weightGradient = wantsGradient ? zeros(weight.shape, ScalarType.Float32, hidden.device) : null;
+        int step = (int)Math.Max(64, (hidden.device.type == TorchSharp.DeviceType.CPU ? LogitsAtOnce : LogitsAtOnceOnGpu) / vocabulary), count = (int)targetsN.shape[0];
         for (int from = 0; from < count; from += step)
         {
             using var inner = NewDisposeScope();
             int rows = Math.Min(step, count - from);
             var chunkNC = hiddenNC.narrow(0, from, rows);
             var logitsNV = mm(chunkNC, weightVC.t());
-            CrossEntropyKernel.Run((ushort*)Lanes.Pointer(logitsNV), (long*)Lanes.Pointer(targetsN) + from, (float*)Lanes.Pointer(losses) + from, rows, (int)vocabulary, regularization, wantsGradient);
+            if (byKernel)
+            {
+                CrossEntropyKernel.Run((ushort*)Lanes.Pointer(logitsNV), (long*)Lanes.Pointer(targetsN) + from, (float*)Lanes.Pointer(losses) + from, rows, (int)vocabulary, regularization, wantsGradient);
+            }
+            else
+            {
+                ByOperators(logitsNV, targetsN.narrow(0, from, rows), losses.narrow(0, from, rows), regularization, wantsGradient);
+            }
             if (wantsGradient)
             {
                 hiddenGradient!.narrow(0, from, rows).copy_(mm(logitsNV, weightVC));
@@ -84,11 +92,35 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         }
         if (wantsGradient)
         {
-            var whole = isSparse ? zeros(hidden.numel() / width, width, ScalarType.Float32).index_copy_(0, places, hiddenGradient!) : hiddenGradient!;
+            var whole = isSparse ? zeros(hidden.numel() / width, width, ScalarType.Float32, hidden.device).index_copy_(0, places, hiddenGradient!) : hiddenGradient!;
             hiddenGradient = whole.view(hidden.shape).MoveToOuterDisposeScope();
             weightGradient!.MoveToOuterDisposeScope();
         }
         return (losses.sum().MoveToOuterDisposeScope(), hiddenGradient, weightGradient);
+    }
+
+    // As the kernel: losses are written, and the gradient in place of the logits. Every position has a target.
+    private static void ByOperators(Tensor logitsNV, Tensor targetsN, Tensor lossesN, LossRegularization regularization, bool wantsGradient)
+    {
+        double smoothing = regularization.LabelSmoothing, zLoss = regularization.ZLoss;
+        Tensor wideNV = logitsNV.to(ScalarType.Float32), logSumN1 = wideNV.logsumexp(-1, keepdim: true), targetsN1 = targetsN.unsqueeze(1);
+        var lossN1 = logSumN1 - wideNV.gather(1, targetsN1) * LiveScalar.Of(1 - smoothing);
+        if (regularization.IsOn)
+        {
+            lossN1 = (lossN1 - wideNV.mean([1], keepdim: true) * LiveScalar.Of(smoothing)).Plus(logSumN1 * logSumN1 * LiveScalar.Of(zLoss));
+        }
+        lossesN.copy_(lossN1.squeeze(1));
+        if (!wantsGradient)
+        {
+            return;
+        }
+        var gradientNV = (wideNV - logSumN1).exp_();
+        if (regularization.IsOn)
+        {
+            gradientNV.mul_((logSumN1 * LiveScalar.Of(2 * zLoss)).Plus(1)).sub_(LiveScalar.Of(smoothing / logitsNV.shape[1]));
+        }
+        gradientNV.scatter_add_(1, targetsN1, ones_like(logSumN1) * LiveScalar.Of(smoothing - 1));
+        logitsNV.copy_(gradientNV);
     }
 
     // Of the sum of the losses.

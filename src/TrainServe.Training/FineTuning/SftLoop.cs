@@ -60,6 +60,7 @@ public sealed class SftLoop : ITrainingRun
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            IsOnGpu = model.Device.type == TorchSharp.DeviceType.CUDA,
             Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,
             RowsPerEpoch = mixture.RowsPerEpoch,
@@ -105,7 +106,7 @@ public sealed class SftLoop : ITrainingRun
         {
             WriteTokenizer(parent, tokenizer, template, tokenizerDirectory);
         }
-        var model = Transformer.Load(parent, recipe.Training.Dropout);
+        var model = Transformer.Load(parent, recipe.Training.Dropout, device: options.Device);
         model.EmbeddingNoise = recipe.NeftuneAlpha;
         try
         {

@@ -1,3 +1,4 @@
+using TorchSharp;
 using TrainServe.Model;
 using TrainServe.Training.Data;
 using static TorchSharp.torch;
@@ -20,5 +21,10 @@ internal static class BatchTensors
         return model.LossSum(model.Hidden(inputsBT, documentsBT: documentsBT), targetsBT, regularization).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Ids(int[] values, TokenBatch batch, Device device) => tensor(values, [batch.Rows, batch.Columns], ScalarType.Int64, device);
+    private static Tensor Ids(int[] values, TokenBatch batch, Device device)
+    {
+        var here = tensor(values, [batch.Rows, batch.Columns], ScalarType.Int64);
+        // From memory that stays where it is a GPU fetches by itself, while this thread goes on.
+        return device.type == DeviceType.CPU ? here : here.pin_memory().to(device, non_blocking: true);
+    }
 }

@@ -35,6 +35,9 @@ public sealed record RunOptions
     /// <summary>The processes that train together; of the others' files only the first writes any.</summary>
     public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
 
+    /// <summary>Where the models live; the processor when null.</summary>
+    public TorchSharp.torch.Device? Device { get; init; }
+
     /// <summary>Whether the output directory holds a checkpoint or a model to go on from.</summary>
     public bool HoldsProgress => RunLock.Exists(Output) && (Checkpoints.Steps.Count > 0 || File.Exists(Path.Combine(Output, ModelManifest.FileName)));
 

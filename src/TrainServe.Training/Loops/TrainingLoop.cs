@@ -15,7 +15,7 @@ namespace TrainServe.Training.Loops;
 /// <summary>What a loop runs on.</summary>
 public sealed record TrainingSetup
 {
-    /// <summary>With its first weights; on the CPU.</summary>
+    /// <summary>With its first weights.</summary>
     public required Transformer Model { get; init; }
     public required IBatchSource Data { get; init; }
 
@@ -32,6 +32,9 @@ public sealed record TrainingSetup
     public required string Directory { get; init; }
     public required TimeProvider Time { get; init; }
     public required ITrainingDisplay Display { get; init; }
+
+    /// <summary>What computes; chosen by precision, processor and device when null.</summary>
+    public TrainingKernels? Kernels { get; init; }
 
     /// <summary>The processes that share every step. The first of them alone writes.</summary>
     public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
@@ -68,7 +71,7 @@ public sealed class TrainingLoop : IDisposable
     {
         (_setup, _processes) = (setup, setup.Processes);
         _share = BatchShare.Of(setup.Training, setup.Processes);
-        setup.Model.Kernels = TrainingKernels.Choose(setup.Training.Precision, setup.Model);
+        setup.Model.Kernels = setup.Kernels ?? TrainingKernels.Choose(setup.Training.Precision, setup.Model);
         var kernels = KernelChoices.Of(setup.Model);
         _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels) with { Processes = _processes.Size };
         setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}{(_processes.Size > 1 ? $" in each of {_processes.Size} processes" : "")}.");
@@ -310,10 +313,14 @@ public sealed class TrainingLoop : IDisposable
     // Every process makes the same updates by itself; should one of them compute differently, a checkpoint would hide it.
     private void RequireSameWeights()
     {
+        if (_processes.Size == 1)
+        {
+            return;
+        }
         double sum = Gradients.SumOfSquares(_setup.Model.parameters());
         Span<double> bounds = [sum, -sum];
         _processes.Max(bounds);
-        if (_processes.Size > 1 && bounds[0] != -bounds[1])
+        if (bounds[0] != -bounds[1])
         {
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"After step {_state.Step} the processes have different weights; they must run the same build on like processors. Go on from the last checkpoint with --resume."));
         }

@@ -36,6 +36,9 @@ public sealed record TrainingPlan
     /// <summary>Sentences about the data: what was left out, cut, or not held out.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 
+    /// <summary>Whether the model lives on a GPU.</summary>
+    public bool IsOnGpu { get; init; }
+
     public long TotalRows => TotalSteps * BatchRows;
     public long TotalTokens => TotalRows * Columns;
     public double Epochs => (double)TotalRows / RowsPerEpoch;
@@ -45,6 +48,11 @@ public sealed record TrainingPlan
     /// <exception cref="RecipeException">The estimate is above it.</exception>
     public void RequireMemory(long availableBytes)
     {
+        if (IsOnGpu)
+        {
+            // Its own memory is what counts, and the estimate is for the processor's kernels.
+            return;
+        }
         long needed = Memory.TotalBytes * Processes.SizeHere;
         if (needed > availableBytes)
         {

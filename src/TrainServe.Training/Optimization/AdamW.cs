@@ -9,7 +9,7 @@ namespace TrainServe.Training.Optimization;
 
 // g gradient, m first moment, v second moment, p weight.
 
-/// <summary>Adam with decoupled weight decay, in place, one weight after the other: in one pass where there is a kernel for it, otherwise by libtorch's operators.</summary>
+/// <summary>Adam with decoupled weight decay, in place, one weight after the other: in one pass where there is a kernel for it, on a GPU by libtorch's fused one, otherwise by libtorch's operators.</summary>
 /// <remarks>
 /// With optimizer.kind muon the blocks' matrices are left to <see cref="Muon"/>, which has one moment. Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2. Weights of two or more dimensions decay, embeddings and head included, as in nanoGPT; norms,
 /// which have one, do not. The gradients are not changed: clipping is a factor on them.
@@ -56,10 +56,11 @@ public sealed class AdamW : IDisposable
         Updates++;
         double correction1 = 1 - Math.Pow(_beta1, Updates), correction2 = 1 - Math.Pow(_beta2, Updates);
         var factors = new AdamWFactors((float)_beta1, (float)_beta2, (float)_epsilon, (float)gradientScale, (float)(learningRate / correction1), (float)(1 / Math.Sqrt(correction2)));
+        UpdateOnGpu(learningRate, gradientScale);
         foreach (var slot in _slots)
         {
             using var scope = NewDisposeScope();
-            var gradient = slot.Weight.grad;
+            var gradient = IsFused(slot) ? null : slot.Weight.grad;
             if (gradient is null)
             {
                 continue;
@@ -82,6 +83,18 @@ public sealed class AdamW : IDisposable
             }
             var denominator = slot.SecondMoment.sqrt().mul_(LiveScalar.Of(1 / Math.Sqrt(correction2))).add_(LiveScalar.Of(_epsilon), LiveScalar.Of(1));
             slot.Weight.addcdiv_(slot.FirstMoment, denominator, value: LiveScalar.Of(-learningRate / correction1));
+        }
+    }
+
+    private static bool IsFused(Slot slot) => slot.SecondMoment is not null && slot.Weight.device.type == TorchSharp.DeviceType.CUDA;
+
+    private void UpdateOnGpu(double learningRate, double gradientScale)
+    {
+        using var scope = NewDisposeScope();
+        foreach (var group in _slots.Where(IsFused).Select(slot => (Slot: slot, Gradient: slot.Weight.grad)).Where(pair => pair.Gradient is not null).GroupBy(pair => pair.Slot.Decays))
+        {
+            FusedAdamW.Update([.. group.Select(pair => pair.Slot.Weight)], [.. group.Select(pair => pair.Gradient!)], [.. group.Select(pair => pair.Slot.FirstMoment)], [.. group.Select(pair => pair.Slot.SecondMoment!)],
+                Updates, learningRate, _beta1, _beta2, group.Key ? _weightDecay : 0, _epsilon, gradientScale);
         }
     }
 

@@ -13,14 +13,24 @@ public static class Gradients
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         double sum = 0;
+        // A GPU is asked once, for all of them.
+        var squares = new List<Tensor>();
         foreach (var parameter in parameters)
         {
-            if (parameter.grad is { } gradient)
+            if (parameter.grad is not { } gradient)
             {
-                sum += AdamWKernel.Supports(gradient) ? AdamWKernel.SumOfSquares(gradient) : gradient.to(ScalarType.Float32).Squared().sum().item<float>();
+                continue;
+            }
+            if (AdamWKernel.Supports(gradient))
+            {
+                sum += AdamWKernel.SumOfSquares(gradient);
+            }
+            else
+            {
+                squares.Add(gradient.to(ScalarType.Float32).Squared().sum().to(ScalarType.Float64));
             }
         }
-        return Math.Sqrt(sum);
+        return Math.Sqrt(squares.Count == 0 ? sum : sum + stack(squares).sum().item<double>());
     }
 
     /// <summary>The sum of the squares of all weights.</summary>
@@ -28,7 +38,7 @@ public static class Gradients
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        return parameters.Sum(parameter => AdamWKernel.Supports(parameter) ? AdamWKernel.SumOfSquares(parameter) : parameter.square().sum().item<float>());
+        return parameters.Sum(parameter => AdamWKernel.Supports(parameter) ? AdamWKernel.SumOfSquares(parameter) : parameter.Squared().sum().item<float>());
     }
 
     /// <summary>The factor that brings a norm down to a limit; 1 below it, or when the limit is 0.</summary>

@@ -70,7 +70,7 @@ public sealed class DpoTrainer : ITrainingRun
         var parent = StageModel.Open(options, Stage).RequireLanguageModel();
         int columns = parent.Columns(recipe.Data.SequenceLength);
         var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
-        var model = Transformer.Load(parent.Package, recipe.Training.Dropout);
+        var model = Transformer.Load(parent.Package, recipe.Training.Dropout, device: options.Device);
         try
         {
             model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);

@@ -53,6 +53,7 @@ public sealed class PretrainingLoop : ITrainingRun
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            IsOnGpu = model.Device.type == TorchSharp.DeviceType.CUDA,
             Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,
             RowsPerEpoch = _setup.Data.RowsPerEpoch,
@@ -93,7 +94,7 @@ public sealed class PretrainingLoop : ITrainingRun
         Transformer? model = null;
         try
         {
-            model = parent is null ? NewModel(recipe, tokenizer.Tokenizer) : Transformer.Load(parent, recipe.Training.Dropout);
+            model = parent is null ? NewModel(recipe, tokenizer.Tokenizer, options.Device) : Transformer.Load(parent, recipe.Training.Dropout, device: options.Device);
             return new PretrainingLoop(options, recipe, tokenizer, data, parent, model, display, time);
         }
         catch
@@ -145,9 +146,9 @@ public sealed class PretrainingLoop : ITrainingRun
         _data.Dispose();
     }
 
-    private static Transformer NewModel(PretrainingRecipe recipe, TextTokenizer tokenizer)
+    private static Transformer NewModel(PretrainingRecipe recipe, TextTokenizer tokenizer, TorchSharp.torch.Device? device)
     {
-        var model = new Transformer(recipe.Model!.ToConfig(tokenizer, recipe.Data.SequenceLength), recipe.Training.Dropout);
+        var model = new Transformer(recipe.Model!.ToConfig(tokenizer, recipe.Data.SequenceLength), recipe.Training.Dropout, device: device);
         model.Initialize(recipe.Seed);
         return model;
     }

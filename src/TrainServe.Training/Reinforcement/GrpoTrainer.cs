@@ -72,14 +72,14 @@ public sealed class GrpoTrainer : ITrainingRun
         var models = new List<Transformer>();
         try
         {
-            models.Add(Transformer.Load(parent.Package));
+            models.Add(Transformer.Load(parent.Package, device: options.Device));
             if (recipe.Grpo.KlCoefficient > 0)
             {
-                models.Add(Transformer.Load(parent.Package));
+                models.Add(Transformer.Load(parent.Package, device: options.Device));
             }
             if (reward is not null)
             {
-                models.Add(Transformer.Load(reward.Package));
+                models.Add(Transformer.Load(reward.Package, device: options.Device));
             }
             models.ForEach(model => model.Kernels = TrainingKernels.Choose(recipe.Update.Precision, model));
             return new GrpoTrainer(options, recipe, parent, reward, data, columns, models, display, time);

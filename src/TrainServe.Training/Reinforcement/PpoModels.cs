@@ -9,15 +9,16 @@ internal sealed record PpoModels(Transformer Policy, Transformer Reference, Tran
 {
     /// <param name="policy">Also the reference, as a second copy.</param>
     /// <param name="reward">Gives scores; its body is also the critic's first one, under a head of zeros.</param>
-    public static PpoModels Load(StageModel policy, ModelPackage reward)
+    /// <param name="device">Where all of them live; the CPU when null.</param>
+    public static PpoModels Load(StageModel policy, ModelPackage reward, TorchSharp.torch.Device? device)
     {
         var loaded = new List<Transformer>();
         try
         {
-            loaded.Add(Transformer.Load(policy.Package));
-            loaded.Add(Transformer.Load(policy.Package));
-            loaded.Add(Transformer.Load(reward));
-            loaded.Add(ScoredTransformer.LoadCritic(reward));
+            loaded.Add(Transformer.Load(policy.Package, device: device));
+            loaded.Add(Transformer.Load(policy.Package, device: device));
+            loaded.Add(Transformer.Load(reward, device: device));
+            loaded.Add(ScoredTransformer.LoadCritic(reward, device));
             return new PpoModels(loaded[0], loaded[1], loaded[2], loaded[3]);
         }
         catch

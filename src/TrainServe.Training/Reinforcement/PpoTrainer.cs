@@ -55,7 +55,7 @@ public sealed class PpoTrainer : ITrainingRun
         var reward = StageModel.Of(options.OpenRewardModel() ?? throw new RecipeException("ppo needs a reward model; give --reward DIR.")).RequireRewardModelFor(parent);
         int columns = ReinforcementPlan.Columns(recipe.Data, recipe.Rollout, parent, reward);
         var data = new PromptData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns - recipe.Rollout.MaxNewTokens, cancellationToken);
-        var models = PpoModels.Load(parent, reward.Package);
+        var models = PpoModels.Load(parent, reward.Package, options.Device);
         try
         {
             models.Choose(recipe.Update.Precision);

@@ -73,7 +73,7 @@ public sealed class RewardTrainer : ITrainingRun
         var parent = StageModel.Open(options, Stage);
         int columns = parent.Columns(recipe.Data.SequenceLength);
         var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
-        var model = ScoredTransformer.Load(parent.Package, recipe.Seed, recipe.Training.Dropout);
+        var model = ScoredTransformer.Load(parent.Package, recipe.Seed, recipe.Training.Dropout, options.Device);
         try
         {
             return new RewardTrainer(options, recipe, parent, data, columns, model, display, time);

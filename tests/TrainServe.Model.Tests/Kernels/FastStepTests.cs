@@ -59,6 +59,20 @@ public sealed class FastStepTests
         Assert.Equal(before, DisposeScopeManager.Statistics.TensorStatistics.ThreadTotalLiveCount);
     }
 
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(0.2, 0.05)]
+    public void Without_kernels_as_on_a_GPU_bfloat16_has_the_plain_steps_loss_and_gradients(double smoothing, double zLoss)
+    {
+        using var scope = NewDisposeScope();
+        // A head size that the kernels cannot do.
+        using var model = Model(48, 4, 2, 72, 50);
+        var (ids, targets) = (Ids(50, 2, 30, 1), Ids(50, 2, 30, 2));
+        targets[0, TensorIndex.Slice(0, 5)] = CrossEntropy.IgnoreIndex;
+        var documentsBT = (LiveScalar.Range(0, 60, CPU) / LiveScalar.Of(13)).floor().to(ScalarType.Int64).view(2, 30);
+        AssertEqualSteps(model, ids, targets, documentsBT, new LossRegularization((float)smoothing, (float)zLoss), TrainingKernels.PlainBFloat16);
+    }
+
     [Fact]
     public void Label_smoothing_and_z_loss_have_the_plain_steps_gradients()
     {
@@ -149,11 +163,11 @@ public sealed class FastStepTests
         Assert.Equal(TrainingKernels.Plain, TrainingKernels.Choose(TrainingPrecision.Float32, model));
     }
 
-    private static void AssertEqualSteps(Transformer model, Tensor ids, Tensor targets, Tensor? documentsBT, LossRegularization regularization = default)
+    private static void AssertEqualSteps(Transformer model, Tensor ids, Tensor targets, Tensor? documentsBT, LossRegularization regularization = default, TrainingKernels? kernels = null)
     {
         model.Kernels = TrainingKernels.Plain;
         var plain = Step(model, ids, targets, documentsBT, regularization);
-        model.Kernels = Fast(model);
+        model.Kernels = kernels ?? Fast(model);
         var fast = Step(model, ids, targets, documentsBT, regularization);
         Assert.InRange(fast.Loss / plain.Loss, 1 - Allowed / 10, 1 + Allowed / 10);
         foreach (var (name, expected) in plain.Gradients)

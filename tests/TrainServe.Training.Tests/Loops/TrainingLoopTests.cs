@@ -90,6 +90,24 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void On_the_road_of_a_GPU_it_learns_and_a_run_that_was_stopped_gives_the_same_bits()
+    {
+        // libtorch's operators in bfloat16, which run on any device.
+        var training = new TrainingSection { Steps = 120, BatchRows = 8, MicroBatchRows = 4 };
+        using var whole = NewRun(training, kernels: TrainingKernels.PlainBFloat16);
+        Assert.InRange(whole.Loop.Run(resume: false).State.Best.BestLoss!.Value, 0, 1);
+        string directory = NewDirectory();
+        using (var stop = new CancellationTokenSource())
+        using (var first = NewRun(training, null, directory, new StoppingDisplay(stop, 57), kernels: TrainingKernels.PlainBFloat16))
+        {
+            first.Loop.Run(resume: false, stop.Token);
+        }
+        using var second = NewRun(training, null, directory, kernels: TrainingKernels.PlainBFloat16);
+        second.Loop.Run(resume: true);
+        AssertSame(whole, second);
+    }
+
+    [Fact]
     public void A_step_with_a_spike_changes_nothing()
     {
         using var model = new Transformer(TinyModels.Config());
@@ -279,7 +297,7 @@ public sealed class TrainingLoopTests : IDisposable
         Assert.Equal(alone, Loss([1, 2, 3]), 1e-4f);
     }
 
-    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0, ModelConfig? shape = null)
+    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0, ModelConfig? shape = null, TrainingKernels? kernels = null)
     {
         var model = new Transformer(shape ?? TinyModels.Config(), training.Dropout);
         model.Initialize(1);
@@ -298,6 +316,7 @@ public sealed class TrainingLoopTests : IDisposable
             Directory = directory,
             Time = TimeProvider.System,
             Display = display ?? _display,
+            Kernels = kernels,
         }));
     }
 

@@ -50,6 +50,43 @@ public sealed class AdamWTests : IDisposable
     }
 
     [Fact]
+    public void The_fused_update_of_a_GPU_is_that_of_the_operators()
+    {
+        Parameter[] fused = [Weight([0.5f, -0.25f, 1f, 2f, -3f, 0.1f], 2, 3), Weight([1f, 2f], 2)], plain = [.. fused.Select(weight => new Parameter(weight.detach().clone()))];
+        Tensor[] first = [.. fused.Select(weight => zeros_like(weight))], second = [.. fused.Select(weight => zeros_like(weight))];
+        using var optimizer = new AdamW(plain.Select((weight, index) => ($"w{index}", weight)), new OptimizerSection { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0 });
+        for (int step = 1; step <= 20; step++)
+        {
+            Tensor[] gradients = [.. fused.Select((weight, index) => (weight.detach() * LiveScalar.Of(0.3)).Plus(step + index).sin())];
+            foreach (var (weight, gradient) in plain.Zip(gradients))
+            {
+                weight.grad = gradient.clone();
+            }
+            using (no_grad())
+            {
+                FusedAdamW.Update(fused, gradients, first, second, step, 0.01, 0.9, 0.95, weightDecay: 0, 1e-8, gradientScale: 0.4);
+            }
+            optimizer.Update(0.01, gradientScale: 0.4);
+        }
+        Assert.All(fused.Zip(plain), pair => Assert.True(allclose(pair.First, pair.Second, rtol: 1e-5, atol: 1e-6)));
+    }
+
+    [Fact]
+    public void The_fused_update_lets_weights_decay_as_the_operators_do()
+    {
+        Parameter fused = Weight([1f, -2f], 1, 2), plain = Weight([1f, -2f], 1, 2);
+        Tensor first = zeros_like(fused), second = zeros_like(fused);
+        using var optimizer = new AdamW([("w", plain)], new OptimizerSection { Beta1 = 0.9, Beta2 = 0.95, Epsilon = 1e-8, WeightDecay = 0.5 });
+        using (no_grad())
+        {
+            FusedAdamW.Update([fused], [ones_like(fused)], [first], [second], 1, 0.1, 0.9, 0.95, weightDecay: 0.5, 1e-8, gradientScale: 1);
+        }
+        plain.grad = ones_like(plain);
+        optimizer.Update(0.1);
+        Assert.True(allclose(fused, plain, rtol: 1e-5, atol: 1e-6));
+    }
+
+    [Fact]
     public void Matrices_decay_and_norms_do_not()
     {
         var matrix = Weight([1f, 1f, 1f, 1f], 2, 2);
