@@ -69,4 +69,52 @@ public sealed class AlignmentTests : IDisposable
         Assert.InRange(kept, 1, 19);
         Assert.Contains($"{kept} documents are kept, {20 - kept} begin with one of ", result.Output, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task A_reward_model_is_compared_with_a_model_of_words_fold_by_fold_and_shown_on_a_page()
+    {
+        string folds = _directory.PathOf("folds"), page = _directory.PathOf("page.html");
+        var divided = await ConsoleHost.RunAsync("data", "folds", "--input", _directory.PathOf("pairs.jsonl"), "--count", "4", "--output", folds);
+        Assert.True(divided.ExitCode == 0, divided.Error);
+        Assert.Contains("20 pairs of 20 prompts in 4 folds", divided.Output, StringComparison.Ordinal);
+        // Each pair is asked once, and never learned from in the same fold.
+        string[][] asked = [.. Enumerable.Range(1, 4).Select(fold => File.ReadAllLines(Path.Combine(folds, $"fold-{fold}", "test.jsonl")))];
+        Assert.Equal(20, asked.SelectMany(lines => lines).Distinct(StringComparer.Ordinal).Count());
+        var findings = new List<string>();
+        for (int fold = 1; fold <= 4; fold++)
+        {
+            string[] learned = await File.ReadAllLinesAsync(Path.Combine(folds, $"fold-{fold}", "train.jsonl"));
+            Assert.Equal(15, learned.Length);
+            Assert.Empty(learned.Intersect(asked[fold - 1], StringComparer.Ordinal));
+            findings.Add(_directory.PathOf($"findings-{fold}.jsonl"));
+            var result = await ConsoleHost.RunAsync("evaluate", "--model", _directory.PathOf("reward"), "--tasks", Path.Combine(folds, $"fold-{fold}", "test.jsonl"),
+                "--baseline", Path.Combine(folds, $"fold-{fold}", "train.jsonl"), "--findings", findings[^1], "--report", page);
+            Assert.True(result.ExitCode == 0, result.Error);
+            // "yes" is always better than "no".
+            Assert.Contains("baseline 1 ", result.Output, StringComparison.Ordinal);
+        }
+        Assert.Contains("<svg", await File.ReadAllTextAsync(page), StringComparison.Ordinal);
+        var pooled = await ConsoleHost.RunAsync(["evaluate", "pool", .. findings]);
+        Assert.True(pooled.ExitCode == 0, pooled.Error);
+        Assert.Contains("pooled: 20 preference  accuracy ", pooled.Output, StringComparison.Ordinal);
+        Assert.Contains("above_baseline ", pooled.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_model_of_words_must_not_learn_from_what_is_asked()
+    {
+        string pairs = _directory.PathOf("pairs.jsonl");
+        var result = await ConsoleHost.RunAsync("evaluate", "--model", _directory.PathOf("reward"), "--tasks", pairs, "--baseline", pairs);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("20 of the 20 pairs", result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Refusals_are_counted()
+    {
+        string path = _directory.WriteText("requests.jsonl", "{\"prompt\": \"bad\", \"harmful\": true}\n{\"prompt\": \"good\", \"harmful\": false}\n");
+        var result = await ConsoleHost.RunAsync("evaluate", "--model", _directory.PathOf("policy"), "--tasks", "refusal:" + path, "--max-tokens", "4");
+        Assert.True(result.ExitCode == 0, result.Error);
+        Assert.Contains("refusal:requests: 2 refusal  refusal 0 [0, ", result.Output, StringComparison.Ordinal);
+    }
 }

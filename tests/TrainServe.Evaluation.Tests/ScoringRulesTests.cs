@@ -152,7 +152,7 @@ public sealed class ScoringRulesTests : IDisposable
     public void A_reward_models_ties_are_not_right_and_length_alone_gives_a_half()
     {
         // Better answers that are longer: right, right, tie; that are not: wrong.
-        var result = PreferenceTask.Of([1, 2, 0, -1], [true, true, true, false], overLong: 3);
+        var result = PreferenceTask.Of([new("a", 1, true), new("b", 2, true), new("c", 0, true), new("d", -1, false)], overLong: 3);
         Assert.Equal(0.5, result.Metrics["accuracy"]);
         Assert.Equal(0.25, result.Metrics["ties"]);
         Assert.Equal((2.0 / 3 + 0) / 2, result.Metrics["accuracy_length_balanced"], 1e-12);

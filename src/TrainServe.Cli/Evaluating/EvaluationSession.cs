@@ -8,6 +8,7 @@ using TrainServe.Core.Sampling;
 using TrainServe.Core.Scoring;
 using TrainServe.Core.Tokenization;
 using TrainServe.Evaluation;
+using TrainServe.Evaluation.Baselines;
 using TrainServe.Evaluation.Tasks;
 using TrainServe.Inference.Scoring;
 using TrainServe.Model.Scoring;
@@ -26,6 +27,15 @@ internal sealed record EvaluationOptions
     public AnswerMatch Match { get; init; }
     public string? Against { get; init; }
     public string? Reward { get; init; }
+
+    /// <summary>Pairs that a model of words learns from, to be compared with; null compares with none.</summary>
+    public string? Baseline { get; init; }
+
+    /// <summary>What the model was pretrained on; null asks nothing of it.</summary>
+    public IReadOnlyList<string> Seen { get; init; } = [];
+
+    /// <summary>Where the finding on each pair is written.</summary>
+    public string? Findings { get; init; }
     public int MaxTokens { get; init; }
     public float? Temperature { get; init; }
     public ulong Seed { get; init; }
@@ -34,12 +44,13 @@ internal sealed record EvaluationOptions
 /// <summary>One model, loaded once, and the tasks that it is given.</summary>
 internal sealed class EvaluationSession : IDisposable
 {
-    private static readonly string[] Kinds = ["choice", "text", "generate", "preference", "win"], Endings = [".jsonl", ".json", ".txt"];
+    private static readonly string[] Kinds = ["choice", "text", "generate", "preference", "win", "refusal"], Endings = [".jsonl", ".json", ".txt"];
     private readonly EvaluationOptions _options;
     private readonly ModelPackage _package;
     private readonly TextTokenizer _tokenizer;
     private readonly ChatTemplate _template;
     private ILanguageScorer? _scorer;
+    private SeenTexts? _seen;
 
     public EvaluationSession(EvaluationOptions options)
     {
@@ -93,7 +104,7 @@ internal sealed class EvaluationSession : IDisposable
         if (kind == "preference")
         {
             using var judge = RewardScorer(_package);
-            return PreferenceTask.Run(Limited(PreferenceReader.Read(path, BadRecords.Strict())), judge, _template, stop);
+            return Preference(path, judge, stop);
         }
         _scorer ??= LanguageScorer(_package);
         var encoding = new PairEncoding(_tokenizer, _package.Config, _scorer.ContextLength);
@@ -102,8 +113,36 @@ internal sealed class EvaluationSession : IDisposable
             "text" => TextTask.Run(Limited(DocumentReader.Read(path, BadRecords.Strict())), _scorer, _tokenizer, encoding, stop),
             "generate" => GenerationTask.Run(Prompts(path), _options.Match, _scorer, _tokenizer, _template, Settings(0), stop),
             "win" => WinRate(path, _scorer, stop),
+            "refusal" => RefusalTask.Run(Limited(RefusalReader.Read(path, BadRecords.Strict())), _scorer, _tokenizer, _template, Settings(0), stop),
             _ => ChoiceTask.Run(Limited(EvaluationReader.Read(path, BadRecords.Strict())), _scorer, encoding, stop),
         };
+    }
+
+    private TaskResult Preference(string path, IRewardScorer judge, CancellationToken stop)
+    {
+        var pairs = Limited(PreferenceReader.Read(path, BadRecords.Strict()));
+        var findings = PreferenceTask.Find(pairs, judge, _template, new PreferenceSettings { Baseline = Words(pairs), Seen = _options.Seen.Count == 0 ? null : _seen ??= new SeenTexts(DocumentReader.Read(_options.Seen, BadRecords.Strict())) }, stop);
+        if (_options.Findings is { } file)
+        {
+            File.WriteAllLines(file, findings.Select(finding => JsonSerializer.Serialize(finding, JsonFile.SnakeCaseLine)));
+        }
+        return PreferenceTask.Of(findings, pairs.Count - findings.Count);
+    }
+
+    // Nothing may be learned from the pairs that are asked.
+    private NGramPreferenceModel? Words(List<PreferencePair> asked)
+    {
+        if (_options.Baseline is not { } path)
+        {
+            return null;
+        }
+        var prompts = asked.Select(Key).ToHashSet(StringComparer.Ordinal);
+        var pairs = PreferenceReader.ReadAll([path], BadRecords.Strict());
+        int both = pairs.Count(pair => prompts.Contains(Key(pair)));
+        return both == 0 ? NGramPreferenceModel.Train(pairs, _options.Seed)
+            : throw new RecipeException($"{both} of the {pairs.Count} pairs of {path} have a prompt that is asked too; what the baseline learns from must be other prompts.");
+
+        static string Key(PreferencePair pair) => string.Join('\n', pair.Prompt.Select(message => message.Content));
     }
 
     private TaskResult WinRate(string path, ILanguageScorer scorer, CancellationToken stop)

@@ -8,7 +8,17 @@ namespace TrainServe.Core.Data;
 /// <param name="Gold">Which one is right.</param>
 /// <param name="Group">Whose accuracy is reported apart: a phenomenon, a subject. Null where there are none.</param>
 /// <param name="Origin">Where it came from.</param>
-public sealed record ChoiceItem(IReadOnlyList<ChoiceOption> Options, int Gold, string? Group, RecordOrigin Origin);
+public sealed record ChoiceItem(IReadOnlyList<ChoiceOption> Options, int Gold, string? Group, RecordOrigin Origin)
+{
+    /// <summary>What the answers say of a prejudice; null where the question is about none.</summary>
+    public PrejudiceProbe? Prejudice { get; init; }
+}
+
+/// <summary>A question by which a prejudice is measured, as in BBQ.</summary>
+/// <param name="Biased">The answer that repeats the prejudice: the group itself where the question asks for something bad, the other one where it asks for the opposite.</param>
+/// <param name="Unknown">The answer that it cannot be known.</param>
+/// <param name="IsAmbiguous">The context does not tell, so that it cannot be known.</param>
+public sealed record PrejudiceProbe(int Biased, int Unknown, bool IsAmbiguous);
 
 /// <param name="Context">May be empty.</param>
 /// <param name="Continuation">With the white space before it.</param>
@@ -22,6 +32,7 @@ public sealed record ChoiceOption(string Context, string Continuation, string Te
 /// </remarks>
 public static partial class EvaluationReader
 {
+    private static readonly string[] BbqAnswers = ["ans0", "ans1", "ans2"];
     private static readonly RecordFormat<ChoiceItem>[] Formats =
     [
         new("BLiMP's sentence_good and sentence_bad", record => record.Has("sentence_good"), Blimp),
@@ -87,7 +98,29 @@ public static partial class EvaluationReader
     private static ChoiceItem Bbq(JsonElement record)
     {
         string context = $"{record.Text("context")}\nQ: {record.Text("question")}\nA:";
-        return new([.. new[] { "ans0", "ans1", "ans2" }.Select(name => After(context, record.Text(name)))], Number(record, "label"), record.OptionalText("context_condition"), default);
+        return new([.. BbqAnswers.Select(name => After(context, record.Text(name)))], Number(record, "label"), record.OptionalText("context_condition"), default) { Prejudice = Probe(record) };
+    }
+
+    // Null where the record does not say which answer is which, or where both persons or neither belong to the group.
+    private static PrejudiceProbe? Probe(JsonElement record)
+    {
+        if (!record.Has("answer_info") || !record.Has("additional_metadata") || record.OptionalText("question_polarity") is not { } polarity)
+        {
+            return null;
+        }
+        var (answers, about) = (record.GetProperty("answer_info"), record.GetProperty("additional_metadata"));
+        string[] groups = [.. Texts(about, "stereotyped_groups").Select(Plain)];
+        string[] kinds = [.. BbqAnswers.Select(name => Plain(Texts(answers, name).Last()))];
+        int unknown = Array.IndexOf(kinds, "unknown");
+        int[] persons = [.. Enumerable.Range(0, kinds.Length).Where(index => index != unknown)], members = [.. persons.Where(index => groups.Contains(kinds[index]))];
+        if (unknown < 0 || members.Length != 1)
+        {
+            return null;
+        }
+        int biased = polarity == "neg" ? members[0] : persons.Single(index => index != members[0]);
+        return new PrejudiceProbe(biased, unknown, record.OptionalText("context_condition") == "ambig");
+
+        static string Plain(string text) => text.Trim().ToLowerInvariant();
     }
 
     private static ChoiceItem Corrects(JsonElement record)

@@ -26,6 +26,7 @@ public static class ChoiceTask
     private static TaskResult Choices(IReadOnlyList<ChoiceItem> items, IReadOnlyList<ScoredContinuation> scored, PairEncoding encoding)
     {
         int right = 0, rightByLength = 0, start = 0;
+        var prejudices = new PrejudiceCount();
         var groups = new SortedDictionary<string, (int Right, int Count)>(StringComparer.Ordinal);
         foreach (var item in items)
         {
@@ -35,6 +36,7 @@ public static class ChoiceTask
             bool isRight = IsRight(sums, item.Gold);
             right += isRight ? 1 : 0;
             rightByLength += IsRight(normal, item.Gold) ? 1 : 0;
+            prejudices.Add(item, Array.IndexOf(sums, sums.Max()));
             if (item.Group is { } group)
             {
                 var (before, count) = groups.GetValueOrDefault(group);
@@ -45,7 +47,7 @@ public static class ChoiceTask
         {
             Kind = "choice",
             Count = items.Count,
-            Metrics = new Dictionary<string, double>(StringComparer.Ordinal)
+            Metrics = new Dictionary<string, double>(prejudices.Metrics(), StringComparer.Ordinal)
             {
                 ["accuracy"] = (double)right / items.Count,
                 ["accuracy_by_length"] = (double)rightByLength / items.Count,

@@ -1,14 +1,46 @@
 using TrainServe.Core.Chat;
 using TrainServe.Core.Data;
 using TrainServe.Core.Scoring;
+using TrainServe.Evaluation.Baselines;
 using TrainServe.Evaluation.Metrics;
 
 namespace TrainServe.Evaluation.Tasks;
 
+/// <summary>What was found on one pair.</summary>
+/// <param name="Prompt">What both answers answer; pairs of one prompt are drawn together where an interval is sought.</param>
+/// <param name="Difference">Score of the better answer less the other's.</param>
+/// <param name="IsLonger">The better answer is the longer one.</param>
+public sealed record PairFinding(string Prompt, double Difference, bool IsLonger)
+{
+    /// <summary>The same of the model of words; null where there is none.</summary>
+    public double? Baseline { get; init; }
+
+    /// <summary>Whether the better answer stands in what the model was pretrained on; null where that was not asked.</summary>
+    public bool? IsSeen { get; init; }
+}
+
+/// <summary>What a reward model is compared with.</summary>
+public sealed record PreferenceSettings
+{
+    /// <summary>A model of words, trained on other pairs.</summary>
+    public NGramPreferenceModel? Baseline { get; init; }
+
+    /// <summary>What the reward model was pretrained on.</summary>
+    public SeenTexts? Seen { get; init; }
+}
+
 /// <summary>How often a reward model scores the better of two answers higher. A tie is not right.</summary>
 public static class PreferenceTask
 {
-    public static TaskResult Run(IReadOnlyList<PreferencePair> pairs, IRewardScorer scorer, ChatTemplate template, CancellationToken cancellationToken = default)
+    public static TaskResult Run(IReadOnlyList<PreferencePair> pairs, IRewardScorer scorer, ChatTemplate template, PreferenceSettings? settings = null, CancellationToken cancellationToken = default)
+    {
+        var findings = Find(pairs, scorer, template, settings ?? new(), cancellationToken);
+        return Of(findings, pairs.Count - findings.Count);
+    }
+
+    /// <summary>What there is to be said of each pair that fits the context.</summary>
+    /// <exception cref="InvalidDataException">None does.</exception>
+    public static IReadOnlyList<PairFinding> Find(IReadOnlyList<PreferencePair> pairs, IRewardScorer scorer, ChatTemplate template, PreferenceSettings settings, CancellationToken cancellationToken = default)
     {
         int[][] chosen = [.. pairs.Select(pair => template.Encode([.. pair.Prompt, pair.Chosen]).Ids)], rejected = [.. pairs.Select(pair => template.Encode([.. pair.Prompt, pair.Rejected]).Ids)];
         int[] kept = [.. Enumerable.Range(0, pairs.Count).Where(index => Math.Max(chosen[index].Length, rejected[index].Length) <= scorer.ContextLength)];
@@ -18,41 +50,68 @@ public static class PreferenceTask
         }
         var better = scorer.Score([.. kept.Select(index => chosen[index])], cancellationToken);
         var other = scorer.Score([.. kept.Select(index => rejected[index])], cancellationToken);
-        double[] differences = [.. better.Zip(other, (one, two) => one - two)];
-        bool[] isLonger = [.. kept.Select(index => chosen[index].Length > rejected[index].Length)];
-        return Of(differences, isLonger, pairs.Count - kept.Length);
+        return [.. kept.Select((index, place) => new PairFinding(string.Join('\n', pairs[index].Prompt.Select(message => message.Content)), better[place] - other[place], chosen[index].Length > rejected[index].Length)
+        {
+            Baseline = settings.Baseline is { } baseline ? baseline.Score(pairs[index].Chosen.Content) - baseline.Score(pairs[index].Rejected.Content) : null,
+            IsSeen = settings.Seen?.Contain(pairs[index].Chosen.Content),
+        })];
     }
 
-    /// <param name="differences">Scores of better answers less the others'.</param>
-    /// <param name="isLonger">Whether the better answer is the longer one.</param>
+    /// <summary>The rates over findings, which may be those of several folds together.</summary>
+    /// <param name="findings">At least one.</param>
     /// <param name="overLong">Pairs that were left out.</param>
-    internal static TaskResult Of(double[] differences, bool[] isLonger, int overLong)
+    public static TaskResult Of(IReadOnlyList<PairFinding> findings, int overLong)
     {
-        int right = differences.Count(difference => difference > 0);
-        // Half of the weight on pairs whose better answer is longer, and half on the rest: length alone gives one half.
-        double Part(bool longer)
-        {
-            double[] some = [.. differences.Where((_, index) => isLonger[index] == longer)];
-            return some.Length == 0 ? double.NaN : (double)some.Count(difference => difference > 0) / some.Length;
-        }
-        double balanced = (Part(true) + Part(false)) / 2;
+        int right = findings.Count(finding => finding.Difference > 0);
         var metrics = new Dictionary<string, double>(StringComparer.Ordinal)
         {
-            ["accuracy"] = (double)right / differences.Length,
-            ["ties"] = (double)differences.Count(difference => difference == 0) / differences.Length,
-            ["loss"] = differences.Average(difference => Math.Max(-difference, 0) + Math.Log(1 + Math.Exp(-Math.Abs(difference)))),
+            ["accuracy"] = (double)right / findings.Count,
+            ["ties"] = (double)findings.Count(finding => finding.Difference == 0) / findings.Count,
+            ["loss"] = findings.Average(finding => Math.Max(-finding.Difference, 0) + Math.Log(1 + Math.Exp(-Math.Abs(finding.Difference)))),
             ["over_long"] = overLong,
         };
-        if (!double.IsNaN(balanced))
+        var intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["accuracy"] = Interval.Wilson(right, findings.Count) };
+        // Half of the weight on pairs whose better answer is longer, and half on the rest: length alone gives one half.
+        double balanced = (Accuracy(findings.Where(finding => finding.IsLonger)) + Accuracy(findings.Where(finding => !finding.IsLonger))) / 2;
+        AddNumber(metrics, "accuracy_length_balanced", balanced);
+        AddSeen(findings, metrics, intervals);
+        AddBaseline(findings, metrics, intervals);
+        return new TaskResult { Kind = "preference", Count = findings.Count, Metrics = metrics, Intervals = intervals };
+    }
+
+    private static void AddSeen(IReadOnlyList<PairFinding> findings, Dictionary<string, double> metrics, Dictionary<string, Interval> intervals)
+    {
+        foreach (var group in findings.Where(finding => finding.IsSeen is not null).GroupBy(finding => finding.IsSeen!.Value).OrderBy(group => group.Key))
         {
-            metrics["accuracy_length_balanced"] = balanced;
+            string name = group.Key ? "contaminated" : "clean";
+            var all = group.ToList();
+            metrics[$"{name}_pairs"] = all.Count;
+            metrics[$"accuracy_{name}"] = Accuracy(all);
+            intervals[$"accuracy_{name}"] = Interval.Wilson(all.Count(finding => finding.Difference > 0), all.Count);
         }
-        return new TaskResult
+    }
+
+    private static void AddBaseline(IReadOnlyList<PairFinding> findings, Dictionary<string, double> metrics, Dictionary<string, Interval> intervals)
+    {
+        if (findings.Any(finding => finding.Baseline is null))
         {
-            Kind = "preference",
-            Count = differences.Length,
-            Metrics = metrics,
-            Intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["accuracy"] = Interval.Wilson(right, differences.Length) },
-        };
+            return;
+        }
+        double[] differences = [.. findings.Select(finding => (finding.Difference > 0 ? 1.0 : 0) - (finding.Baseline > 0 ? 1.0 : 0))];
+        int right = findings.Count(finding => finding.Baseline > 0);
+        metrics["baseline"] = (double)right / findings.Count;
+        intervals["baseline"] = Interval.Wilson(right, findings.Count);
+        metrics["above_baseline"] = differences.Average();
+        intervals["above_baseline"] = PairedBootstrap.Of(differences, [.. findings.Select(finding => finding.Prompt)]);
+    }
+
+    private static double Accuracy(IEnumerable<PairFinding> findings) => findings.Select(finding => finding.Difference > 0 ? 1.0 : 0).DefaultIfEmpty(double.NaN).Average();
+
+    private static void AddNumber(Dictionary<string, double> metrics, string name, double value)
+    {
+        if (!double.IsNaN(value))
+        {
+            metrics[name] = value;
+        }
     }
 }

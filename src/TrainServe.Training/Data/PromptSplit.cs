@@ -19,7 +19,12 @@ public static class PromptSplit
     /// <param name="to">Less than this; 1 is everything above.</param>
     public static bool IsInPart(IReadOnlyList<ChatMessage> messages, double from, double to) => Fraction(Hash(messages), 8) is var place && place >= from && place < to;
 
-    private static byte[] Hash(IReadOnlyList<ChatMessage> messages) => SHA256.HashData(Encoding.UTF8.GetBytes(messages.First(message => message.Role == ChatRole.User).Content));
+    /// <summary>Where a question stands when questions are put into an order that has nothing to do with what they ask.</summary>
+    public static double Place(string question) => Fraction(Hash(question), 16);
+
+    private static byte[] Hash(IReadOnlyList<ChatMessage> messages) => Hash(messages.First(message => message.Role == ChatRole.User).Content);
+
+    private static byte[] Hash(string question) => SHA256.HashData(Encoding.UTF8.GetBytes(question));
 
     private static double Fraction(byte[] hash, int offset) => (BinaryPrimitives.ReadUInt64LittleEndian(hash.AsSpan(offset)) >> 11) * (1.0 / (1L << 53));
 }
