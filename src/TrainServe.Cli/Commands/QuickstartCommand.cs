@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using TrainServe.Cli.Quickstart;
 using TrainServe.Training.Checkpointing;
 
@@ -15,6 +16,17 @@ public static class QuickstartCommand
         var serve = new Option<bool>("--serve") { Description = "Start the server with the model at the end." };
         var resume = new Option<bool>("--resume") { Description = "Go on where a quickstart in the same directory stopped." };
         var seed = new Option<ulong>("--seed") { Description = "Decides data and weights.", DefaultValueFactory = _ => 1 };
+        var align = new Option<AlignmentMethod?>("--align")
+        {
+            Description = "Align the model with the small world's preferences afterwards, which takes two thirds of the minutes more: ppo (the default), or dpo.",
+            Arity = ArgumentArity.ZeroOrOne,
+            CustomParser = result => result.Tokens switch
+            {
+                [] => AlignmentMethod.Ppo,
+                [var token] when Enum.TryParse<AlignmentMethod>(token.Value, ignoreCase: true, out var method) && Enum.IsDefined(method) && !char.IsAsciiDigit(token.Value[0]) => method,
+                _ => Refuse(result, "--align takes ppo or dpo."),
+            },
+        };
         minutes.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<double>() is not (> 0 and <= 10_000))
@@ -22,10 +34,17 @@ public static class QuickstartCommand
                 result.AddError("--minutes must be above 0 and at most 10000.");
             }
         });
-        var command = new Command("quickstart", "Data, tokenizer, pretraining, fine-tuning, export, proof and evaluation in one go.") { minutes, data, output, serve, resume, seed };
+        var command = new Command("quickstart", "Data, tokenizer, pretraining, fine-tuning, export, proof and evaluation in one go.") { minutes, data, output, serve, resume, seed, align };
+        command.Validators.Add(result =>
+        {
+            if (result.GetResult(align) is not null && result.GetResult(data) is not null)
+            {
+                result.AddError("--align needs the small world, which has preferences; leave --data out.");
+            }
+        });
         command.SetAction(async (arguments, _) =>
         {
-            var plan = new QuickstartPlan { Minutes = arguments.GetValue(minutes), Data = arguments.GetValue(data), Seed = arguments.GetValue(seed) };
+            var plan = new QuickstartPlan { Minutes = arguments.GetValue(minutes), Data = arguments.GetValue(data), Seed = arguments.GetValue(seed), Align = arguments.GetValue(align) };
             string directory = arguments.GetRequiredValue(output);
             using var signal = new InterruptSignal(() => Console.Error.WriteLine("Stopping; what is done is kept. Once more ends at once."));
             var report = await new QuickstartRun(plan, directory, Console.WriteLine).RunAsync(arguments.GetValue(resume), signal.Requested);
@@ -41,5 +60,11 @@ public static class QuickstartCommand
             return arguments.GetValue(serve) ? await ServerProcess.RunAsync(Path.GetDirectoryName(report.Model)!, signal.Requested) : ExitCodes.Done;
         });
         return command;
+    }
+
+    private static AlignmentMethod? Refuse(ArgumentResult result, string why)
+    {
+        result.AddError(why);
+        return null;
     }
 }

@@ -13,6 +13,12 @@ public sealed record QuickstartPlan
     public double Minutes { get; init; } = 12;
     public ulong Seed { get; init; } = 1;
 
+    /// <summary>How the model is aligned afterwards; null ends with the fine-tuned one.</summary>
+    public AlignmentMethod? Align { get; init; }
+
+    /// <summary>The stages after the quickstart's own; null where there are none.</summary>
+    public AlignmentPlan? Alignment => Align is { } method ? new AlignmentPlan(method, AlignmentPlan.Share * Minutes, Seed) : null;
+
     /// <summary>Stories, and conversations, of the small world: enough that none is read more than about twice.</summary>
     public int WorldSize => Math.Clamp((int)(15_000 * TrainingMinutes), 1000, 500_000);
 

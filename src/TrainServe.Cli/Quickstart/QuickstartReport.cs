@@ -35,6 +35,9 @@ public sealed record QuickstartReport
     public required ulong Seed { get; init; }
     public string? Data { get; init; }
 
+    /// <summary>How the model is aligned; null where it is not.</summary>
+    public AlignmentMethod? Align { get; init; }
+
     /// <summary>Those that are done, in their order.</summary>
     public IReadOnlyList<StageReport> Stages { get; init; } = [];
     public ParityReport? Parity { get; init; }
@@ -46,6 +49,9 @@ public sealed record QuickstartReport
     public IReadOnlyDictionary<string, double>? Baselines { get; init; }
     public IReadOnlyDictionary<string, FamilyScore>? Families { get; init; }
     public IReadOnlyList<SampleAnswer>? Samples { get; init; }
+
+    /// <summary>Before and after alignment.</summary>
+    public AlignmentReport? Alignment { get; init; }
 
     public bool IsDone(string stage) => Stages.Any(done => done.Name == stage);
 }

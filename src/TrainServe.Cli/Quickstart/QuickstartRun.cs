@@ -25,7 +25,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
 {
     private const string DataStage = "data", TokenizerStage = "tokenizer", RecallStage = "recall", PretrainStage = "pretrain", SftStage = "sft", ExportStage = "export", EvaluateStage = "evaluate";
     private static readonly string[] OwnQuestions = ["Once upon a time", "The", "It was"];
-    private QuickstartReport _report = new() { Model = Path.GetFullPath(Path.Combine(output, "models", "quickstart")), Minutes = plan.Minutes, Seed = plan.Seed, Data = plan.Data };
+    private QuickstartReport _report = new() { Model = Path.GetFullPath(Path.Combine(output, "models", "quickstart")), Minutes = plan.Minutes, Seed = plan.Seed, Data = plan.Data, Align = plan.Align };
 
     private string ReportPath => Path.Combine(output, QuickstartReport.FileName);
     private string DataDirectory => Path.Combine(output, "data");
@@ -58,6 +58,10 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
             }
             Do(ExportStage, "becomes an ONNX graph, which is proven to compute the same", Export);
             await DoAsync(EvaluateStage, "is asked about worlds that it never heard of", () => EvaluateAsync(stop));
+            if (plan.Alignment is { } alignment && !await AlignAsync(new AlignmentStages(alignment, output, DataDirectory, _report.Model), stop))
+            {
+                return null;
+            }
         }
         catch (OperationCanceledException)
         {
@@ -89,7 +93,12 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
         {
             throw new RecipeException(string.Create(CultureInfo.InvariantCulture, $"{output} was begun with {before.Minutes} minutes, seed {before.Seed} and {before.Data ?? "the small world"}; resume it with the same, or choose another directory with --output."));
         }
-        _report = before with { Model = _report.Model };
+        if (before.Align is { } method && method != plan.Align)
+        {
+            throw new RecipeException($"{output} was begun with --align {method.ToString().ToLowerInvariant()}; resume it with the same, or choose another directory with --output.");
+        }
+        // A quickstart that is done can be aligned later.
+        _report = before with { Model = _report.Model, Align = plan.Align };
     }
 
     private void MakeData(CancellationToken stop)
@@ -114,6 +123,21 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
         var vocabulary = BpeTrainer.Train(DocumentReader.Read(texts, BadRecords.Lenient()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
         vocabulary.Save(TokenizerDirectory);
         say($"  {vocabulary.VocabSize:N0} tokens, {vocabulary.BytesPerToken:N2} bytes of text each");
+    }
+
+    private async Task<bool> AlignAsync(AlignmentStages stages, CancellationToken stop)
+    {
+        if (!stages.Train((stage, what, directory, prepare) => Train(stage, what, directory, prepare, stop), stop))
+        {
+            return false;
+        }
+        Do(AlignmentStages.ExportStage, "becomes an ONNX graph too", stages.Export);
+        await DoAsync(AlignmentStages.CompareStage, "is asked the same questions again", async () => _report = _report with { Alignment = await stages.CompareAsync(_report.Families!, stop) });
+        foreach (string line in AlignmentText.Of(_report.Alignment!))
+        {
+            say(line);
+        }
+        return true;
     }
 
     // A stage of training resumes by itself from its checkpoint.
