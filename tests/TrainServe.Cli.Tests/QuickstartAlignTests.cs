@@ -71,7 +71,7 @@ public sealed class QuickstartAlignTests : IDisposable
     [Fact]
     public void Rates_stand_side_by_side()
     {
-        FamilyScore Family(double score, double refused, bool needsStory, int questions = 10) => new(questions, score, refused, needsStory, null, 0, 0);
+        FamilyScore Family(double score, double refused, bool needsStory, int questions = 10) => new(questions, score, refused, needsStory, 0, 0);
         var families = new Dictionary<string, FamilyScore>(StringComparer.Ordinal)
         {
             ["where_held"] = Family(0.8, 0, needsStory: true),

@@ -7,10 +7,10 @@ namespace TrainServe.Training.Data.SmallWorld;
 /// <param name="Score">Answered rightly.</param>
 /// <param name="Refused">Answered by a refusal.</param>
 /// <param name="NeedsStory">Whether the story is needed.</param>
-/// <param name="BaselineNoStory">Answered rightly by the same model without the story; null where there is none.</param>
 /// <param name="BaselineMajority">Right if every answer were the family's most frequent one.</param>
 /// <param name="BaselineLastMention">Right if every answer were what the story names last of its kind.</param>
-public sealed record FamilyScore(int Questions, double Score, double Refused, bool NeedsStory, double? BaselineNoStory, double BaselineMajority, double BaselineLastMention);
+/// <param name="BaselineNoStory">Answered rightly by the same model without the story; null, and not written, where there is none.</param>
+public sealed record FamilyScore(int Questions, double Score, double Refused, bool NeedsStory, double BaselineMajority, double BaselineLastMention, double? BaselineNoStory = null);
 
 /// <summary>Asks a model the questions of an evaluation, and what it answers without having heard the stories.</summary>
 public static class SmallWorldExam
@@ -33,9 +33,9 @@ public static class SmallWorldExam
                 family.Average(pair => IsRight(pair.First, pair.Second) ? 1.0 : 0),
                 family.Average(pair => IsRefusal(pair.Second) ? 1.0 : 0),
                 records[0].NeedsStory,
-                without.Contains(family.Key) ? without[family.Key].Average(pair => IsRight(pair.First, pair.Second) ? 1.0 : 0) : null,
                 (double)records.GroupBy(record => record.Key, StringComparer.Ordinal).Max(key => key.Count()) / records.Count,
-                records.Average(record => record.Key == record.LastMention ? 1.0 : 0));
+                records.Average(record => record.Key == record.LastMention ? 1.0 : 0),
+                without.Contains(family.Key) ? without[family.Key].Average(pair => IsRight(pair.First, pair.Second) ? 1.0 : 0) : null);
         }, StringComparer.Ordinal);
     }
 
