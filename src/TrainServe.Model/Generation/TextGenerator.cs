@@ -59,26 +59,78 @@ public sealed class TextGenerator
         return [.. rows.Select(row => row.Finished())];
     }
 
+    // Equal prompts, as those of a group of answers, are read once; rows that have stopped are left out when they are the half of all.
     private void Run(Row[] rows, int longest, int most, SamplingParameters sampling, HashSet<int> stops, CancellationToken cancellation)
     {
-        using var cache = new TorchKvCache(_model.Config, rows.Length, longest + most, _model.Dtype, _model.Device);
-        var paddingB = rows.All(row => row.Prompt.Count == longest)
-            ? null
-            : tensor([.. rows.Select(row => (long)(longest - row.Prompt.Count))], ScalarType.Int64, _model.Device);
-        var next = rows.SelectMany(row => Enumerable.Repeat(0L, longest - row.Prompt.Count).Concat(row.Prompt.Select(id => (long)id))).ToArray();
-        for (int position = 0; position < most; position++)
+        if (most == 0)
         {
-            cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var idsBT = tensor(next, [rows.Length, next.Length / rows.Length], ScalarType.Int64, _model.Device);
-            Choose(rows, NextLogits(idsBT, paddingB, cache), position, sampling, stops);
-            if (rows.All(row => row.Stopped))
+            return;
+        }
+        var (readers, readerOf) = DistinctPrompts(rows);
+        using var cache = new TorchKvCache(_model.Config, readers.Length, longest + most, _model.Dtype, _model.Device);
+        var paddingB = readers.All(row => row.Prompt.Count == longest)
+            ? null
+            : tensor([.. readers.Select(row => (long)(longest - row.Prompt.Count))], ScalarType.Int64, _model.Device);
+        cancellation.ThrowIfCancellationRequested();
+        var logitsBV = NextLogits(Ids(readers.SelectMany(row => Enumerable.Repeat(0L, longest - row.Prompt.Count).Concat(row.Prompt.Select(id => (long)id))), readers.Length), paddingB, cache);
+        if (readers.Length < rows.Length)
+        {
+            (logitsBV, paddingB) = (Picked(logitsBV, readerOf)!, Picked(paddingB, readerOf));
+            cache.Pick(readerOf);
+        }
+        for (int position = 0; ; position++)
+        {
+            Choose(rows, logitsBV, position, sampling, stops);
+            logitsBV.Dispose();
+            int[] running = [.. Enumerable.Range(0, rows.Length).Where(row => !rows[row].Stopped)];
+            if (running.Length == 0 || position == most - 1)
             {
                 return;
             }
+            if (2 * running.Length <= rows.Length)
+            {
+                (rows, paddingB) = ([.. running.Select(row => rows[row])], Picked(paddingB, running));
+                cache.Pick(running);
+            }
+            cancellation.ThrowIfCancellationRequested();
             // A row that has stopped goes along; what it computes is not used.
-            next = [.. rows.Select(row => (long)row.Last)];
+            using var idsBT = Ids(rows.Select(row => (long)row.Last), rows.Length);
+            logitsBV = NextLogits(idsBT, paddingB, cache);
         }
+    }
+
+    // The first row of each prompt, and for each row which of those has its prompt.
+    private static (Row[] Readers, int[] ReaderOf) DistinctPrompts(Row[] rows)
+    {
+        var numbers = new Dictionary<IReadOnlyList<int>, int>(PromptComparer.Instance);
+        var readers = new List<Row>();
+        int[] readerOf = new int[rows.Length];
+        for (int row = 0; row < rows.Length; row++)
+        {
+            if (!numbers.TryGetValue(rows[row].Prompt, out readerOf[row]))
+            {
+                readerOf[row] = readers.Count;
+                numbers.Add(rows[row].Prompt, readers.Count);
+                readers.Add(rows[row]);
+            }
+        }
+        return ([.. readers], readerOf);
+    }
+
+    private Tensor Ids(IEnumerable<long> ids, int rows)
+    {
+        long[] all = [.. ids];
+        return tensor(all, [rows, all.Length / rows], ScalarType.Int64, _model.Device);
+    }
+
+    private static Tensor? Picked(Tensor? valuesB, int[] rows)
+    {
+        if (valuesB is null)
+        {
+            return null;
+        }
+        using var places = tensor([.. rows.Select(row => (long)row)], ScalarType.Int64, valuesB.device);
+        return valuesB.index_select(0, places);
     }
 
     /// <returns>Logits of the token that follows each row, [B, V].</returns>
@@ -142,6 +194,23 @@ public sealed class TextGenerator
 
     // A single prompt draws with the seed itself, as the serving engine does.
     private static ulong RowSeed(ulong seed, int row) => row == 0 ? seed : new PhiloxRandom(seed, stream: (ulong)row).NextUInt64();
+
+    private sealed class PromptComparer : IEqualityComparer<IReadOnlyList<int>>
+    {
+        public static PromptComparer Instance { get; } = new();
+
+        public bool Equals(IReadOnlyList<int>? x, IReadOnlyList<int>? y) => ReferenceEquals(x, y) || (x is not null && y is not null && x.SequenceEqual(y));
+
+        public int GetHashCode(IReadOnlyList<int> prompt)
+        {
+            var hash = new HashCode();
+            foreach (int id in prompt)
+            {
+                hash.Add(id);
+            }
+            return hash.ToHashCode();
+        }
+    }
 
     private sealed class Row(IReadOnlyList<int> prompt, SamplingParameters sampling, ulong seed)
     {

@@ -28,7 +28,7 @@ public sealed class TorchKvCache : IDisposable
         _valuesBKMD = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(_ => zeros(shape, dtype, device).DetachFromDisposeScope())];
     }
 
-    public int Batch { get; }
+    public int Batch { get; private set; }
     public int Capacity { get; }
 
     /// <summary>Tokens of each sequence that every layer has seen, S.</summary>
@@ -41,6 +41,22 @@ public sealed class TorchKvCache : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Length);
         Length = length;
+    }
+
+    /// <summary>Goes on with some of the sequences, in another order or several times.</summary>
+    /// <param name="sequences">Numbers of those so far, at least one.</param>
+    internal void Pick(int[] sequences)
+    {
+        using var places = tensor([.. sequences.Select(sequence => (long)sequence)], ScalarType.Int64, _keysBKMD[0].device);
+        foreach (var tensors in (ReadOnlySpan<Tensor[]>)[_keysBKMD, _valuesBKMD])
+        {
+            for (int layer = 0; layer < tensors.Length; layer++)
+            {
+                using var before = tensors[layer];
+                tensors[layer] = before.index_select(0, places).DetachFromDisposeScope();
+            }
+        }
+        Batch = sequences.Length;
     }
 
     /// <summary>Adds one layer's keys and values behind those so far.</summary>

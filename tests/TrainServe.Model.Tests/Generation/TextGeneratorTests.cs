@@ -1,4 +1,5 @@
 using TorchSharp;
+using TrainServe.Core.Random;
 using TrainServe.Core.Sampling;
 using TrainServe.Model.Generation;
 using TrainServe.TestSupport;
@@ -56,6 +57,29 @@ public sealed class TextGeneratorTests
             Assert.Equal(alone.Ids, together[row].Ids);
             Assert.All(alone.LogProbs.Zip(together[row].LogProbs), pair => Assert.Equal(pair.First, pair.Second, 1e-4f));
         }
+    }
+
+    [Fact]
+    public void Equal_prompts_and_rows_that_stop_early_leave_every_answer_as_it_is_alone()
+    {
+        using var model = RandomModels.Create(TinyModels.Config());
+        var generator = new TextGenerator(model);
+        int[] one = RandomModels.Ids(7, 32, 1), other = RandomModels.Ids(4, 32, 2);
+        // Equal by their ids, not only by being the same array.
+        int[][] prompts = [one, other, [.. one], one, [.. other], RandomModels.Ids(9, 32, 3), one, one];
+        // One token in eight stops, so that rows leave one after the other.
+        int[] stops = [0, 8, 16, 24];
+        var sampling = new SamplingParameters { Temperature = 1.3f, Seed = 5 };
+        var together = generator.GenerateBatch(prompts, 20, sampling, stops);
+        for (int row = 0; row < prompts.Length; row++)
+        {
+            ulong seed = row == 0 ? 5 : new PhiloxRandom(5, stream: (ulong)row).NextUInt64();
+            var alone = generator.Generate(prompts[row], 20, sampling with { Seed = seed }, stops);
+            Assert.Equal(alone.Ids, together[row].Ids);
+            Assert.Equal(alone.Stopped, together[row].Stopped);
+            Assert.All(alone.LogProbs.Zip(together[row].LogProbs), pair => Assert.Equal(pair.First, pair.Second, 1e-4f));
+        }
+        Assert.True(together.Select(answer => answer.Ids.Length).Distinct().Count() > 3);
     }
 
     [Fact]
