@@ -1,6 +1,7 @@
-# Two images from one file:
-#   docker build --target server  -t trainserve-server  .     serves model directories; no Torch, no shell needed, no root
-#   docker build --target trainer -t trainserve-trainer .     the console host `trainserve` with libtorch
+# Three images from one file:
+#   docker build --target server      -t trainserve-server  .     serves model directories; no Torch, no shell needed, no root
+#   docker build --target trainer     -t trainserve-trainer .     the console host `trainserve` with libtorch
+#   docker build --target trainer-mpi -t trainserve-trainer-mpi . the same with Open MPI and sshd, for runs on several nodes
 # For an NVIDIA machine: --build-arg ACCELERATOR=cuda --build-arg BASE_RUNTIME=<an image with CUDA, cuDNN and the ASP.NET Core runtime>
 # podman and buildah: --format docker, or the HEALTHCHECK is lost.
 ARG BASE_SDK=mcr.microsoft.com/dotnet/sdk:10.0
@@ -45,6 +46,16 @@ STOPSIGNAL SIGTERM
 ENV DOTNET_EnableDiagnostics=0
 USER 1654:1654
 ENTRYPOINT ["dotnet", "/app/trainserve.dll"]
+
+FROM trainer AS trainer-mpi
+USER root
+RUN apt-get update && apt-get install --yes --no-install-recommends openmpi-bin openssh-client openssh-server && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_*
+COPY deploy/mpi/sshd_config /etc/ssh/sshd_trainserve
+COPY deploy/mpi/ssh_config /etc/ssh/ssh_config
+COPY deploy/mpi/key-of-job /usr/local/bin/
+USER 1654:1654
+ENTRYPOINT []
+CMD ["/usr/sbin/sshd", "-De", "-f", "/etc/ssh/sshd_trainserve"]
 
 FROM ${BASE_RUNTIME} AS server
 WORKDIR /app
