@@ -40,27 +40,33 @@ FROM ${BASE_RUNTIME} AS trainer
 WORKDIR /work
 COPY --from=build-trainer /app /app
 COPY models/recipes /work/models/recipes
-COPY models/datasets.yaml /work/models/datasets.yaml
+COPY models/datasets.yaml models/constitution.yaml /work/models/
+# A new volume is mounted here with the owner that the directory has in the image.
+RUN mkdir /models && chown 1654:1654 /models
 # The trainer saves at SIGTERM, at most one step later.
 STOPSIGNAL SIGTERM
 ENV DOTNET_EnableDiagnostics=0
 USER 1654:1654
 ENTRYPOINT ["dotnet", "/app/trainserve.dll"]
 
-FROM trainer AS trainer-mpi
+# For the launcher and the workers of a run on several nodes; a worker waits for the launcher's ssh.
+FROM ${BASE_RUNTIME} AS trainer-mpi
 USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends openmpi-bin openssh-client openssh-server && rm -rf /var/lib/apt/lists/* /etc/ssh/ssh_host_*
 COPY deploy/mpi/sshd_config /etc/ssh/sshd_trainserve
 COPY deploy/mpi/ssh_config /etc/ssh/ssh_config
 COPY deploy/mpi/key-of-job /usr/local/bin/
+WORKDIR /work
+COPY --from=trainer /app /app
+COPY --from=trainer /work /work
+STOPSIGNAL SIGTERM
 USER 1654:1654
-ENTRYPOINT []
 CMD ["/usr/sbin/sshd", "-De", "-f", "/etc/ssh/sshd_trainserve"]
 
 FROM ${BASE_RUNTIME} AS server
 WORKDIR /app
 COPY --from=build-server /app .
-COPY models /models
+COPY --chown=1654:1654 models /models
 # A read-only root file system needs nothing else; the diagnostics port would want a socket in /tmp.
 ENV ASPNETCORE_HTTP_PORTS=8080 TrainServe__Models=/models DOTNET_EnableDiagnostics=0
 EXPOSE 8080
