@@ -29,8 +29,11 @@ internal static class ContainerEngine
         }
     }
 
-    /// <summary>Builds a target of the Dockerfile.</summary>
-    public static async Task BuildAsync(string target, string tag)
+    /// <summary>Builds a target of the Dockerfile, and gives podman's log of it.</summary>
+    /// <param name="target">A stage.</param>
+    /// <param name="tag">The image's name.</param>
+    /// <param name="source">The directory to build; the repository when null.</param>
+    public static async Task<string> BuildAsync(string target, string tag, string? source = null)
     {
         List<string> args =
         [
@@ -47,7 +50,7 @@ internal static class ContainerEngine
         {
             args.AddRange(["--env", $"NUGET_CERT_REVOCATION_MODE={mode}"]);
         }
-        await RunAsync([.. args, RepositoryRoot.Directory]);
+        return await RunAsync([.. args, source ?? RepositoryRoot.Directory]);
     }
 
     /// <summary>Bytes of an image with all that it is built on.</summary>

@@ -42,6 +42,19 @@ internal sealed class RunningContainer : IAsyncDisposable
     /// <summary>The exit code of the image's HEALTHCHECK, run in the container.</summary>
     public async Task<int> HealthAsync() => (await ContainerEngine.TryAsync("healthcheck", "run", _id)).Code;
 
+    /// <summary>Memory of the server's process that is in use now.</summary>
+    public async Task<long> ResidentBytesAsync()
+    {
+        string process = await ContainerEngine.RunAsync("inspect", "--format", "{{.State.Pid}}", _id);
+        string line = File.ReadLines($"/proc/{process}/status").Single(line => line.StartsWith("VmRSS:", StringComparison.Ordinal));
+        return 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Requests that are computed or wait.</summary>
+    public async Task<double> OpenRequestsAsync() => (await Client.GetStringAsync("/metrics")).Split('\n')
+        .Where(line => line.StartsWith("vllm:num_requests_running{", StringComparison.Ordinal) || line.StartsWith("vllm:num_requests_waiting{", StringComparison.Ordinal))
+        .Sum(line => double.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
+
     public Task<string> LogsAsync() => ContainerEngine.RunAsync("logs", _id);
 
     /// <summary>SIGTERM, patience, SIGKILL; gives the exit code.</summary>
