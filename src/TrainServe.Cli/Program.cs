@@ -29,5 +29,6 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     ChatCommand.Create(),
     InspectCommand.Create(),
     BenchCommand.Create(),
+    ScalingCommand.Create(),
 };
 return await ExitCodes.RunAsync(root, args);

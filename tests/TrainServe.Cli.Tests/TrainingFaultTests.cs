@@ -80,11 +80,11 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
     }
 
     [Theory]
-    [InlineData("float32", 1200, 16, 0.1)] // short rows: logits and blocks
-    [InlineData("float32", 16, 256, 0.0)] // long rows: attention
-    [InlineData("auto", 3000, 16, 0.1)]
-    [InlineData("auto", 80, 256, 0.0)]
-    public async Task The_memory_that_a_dry_run_foretells_is_within_a_factor_of_1_6_of_what_the_run_takes(string precision, int rows, int columns, double dropout)
+    [InlineData("float32", 1200, 16, 0.1, 1.4)] // short rows: logits and blocks
+    [InlineData("float32", 16, 256, 0.0, 1.2)] // long rows: attention
+    [InlineData("auto", 3000, 16, 0.1, 1.15)]
+    [InlineData("auto", 80, 256, 0.0, 1.15)]
+    public async Task The_memory_that_a_dry_run_foretells_is_near_what_the_run_takes(string precision, int rows, int columns, double dropout, double allowed)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
         string[] shape = ["--set", string.Create(CultureInfo.InvariantCulture, $"data.sequence_length={columns}"), "--set", string.Create(CultureInfo.InvariantCulture, $"training.dropout={dropout}"),
@@ -94,7 +94,8 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
         double measured = await PeakMebibytesAsync("large", large) - await PeakMebibytesAsync("small", small);
         double foretold = ForetoldMebibytes(await PretrainAsync("dry", [.. large, "--dry-run"])) - ForetoldMebibytes(await PretrainAsync("dry", [.. small, "--dry-run"]));
         Assert.True(measured > 100, $"{measured} MiB are too few to compare.");
-        Assert.InRange(foretold / measured, 1 / 1.6, 1.6);
+        TestContext.Current.TestOutputHelper?.WriteLine($"foretold {foretold} MiB, measured {measured} MiB");
+        Assert.InRange(foretold / measured, 1 / allowed, allowed);
     }
 
     [Fact]

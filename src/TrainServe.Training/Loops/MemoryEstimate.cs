@@ -8,8 +8,8 @@ namespace TrainServe.Training.Loops;
 /// <param name="ActivationsBytes">What forward keeps for backward, for one micro-batch, with the gradients in flight.</param>
 public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
 {
-    // Peaks of real runs, of 30 thousand to 1 million weights and rows of 16 to 512 tokens, were 1.2 to 1.55 times what forward alone keeps.
-    private const double GradientsInFlight = 1.35;
+    // Peaks of real runs of 3 million weights, 4,096 and 8,192 tokens at once, are 1.2 to 1.35 times what is counted here: gradients in flight, and what the allocator keeps in reserve.
+    private const double GradientsInFlight = 1.25;
 
     public long TotalBytes => WeightsBytes + ActivationsBytes;
 
@@ -20,7 +20,7 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
     public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null)
     {
         long tokens = (long)rows * columns;
-        return new MemoryEstimate(16 * config.ParameterCount, kernels is { IsFast: true } ? Fast(config, tokens) : (long)(GradientsInFlight * Plain(config, tokens)));
+        return new MemoryEstimate(16 * config.ParameterCount, (long)(GradientsInFlight * (kernels is { IsFast: true } ? Fast(config, tokens) : Plain(config, tokens))));
     }
 
     // Single precision throughout.

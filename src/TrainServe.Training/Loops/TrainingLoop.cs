@@ -54,7 +54,7 @@ public sealed class TrainingLoop : IDisposable
     public const string CheckpointsDirectory = "checkpoints", BestDirectory = "best";
     private readonly TrainingSetup _setup;
     private readonly IProcessGroup _processes;
-    private readonly BatchShare _share;
+    private readonly RowsAhead _rows;
     private readonly AdamW _optimizer;
     private readonly TrainingStep _step;
     private readonly WeightAverage? _average;
@@ -70,7 +70,7 @@ public sealed class TrainingLoop : IDisposable
     public TrainingLoop(TrainingSetup setup)
     {
         (_setup, _processes) = (setup, setup.Processes);
-        _share = BatchShare.Of(setup.Training, setup.Processes);
+        _rows = new RowsAhead(setup.Data, BatchShare.Of(setup.Training, setup.Processes));
         setup.Model.Kernels = setup.Kernels ?? TrainingKernels.Choose(setup.Training.Precision, setup.Model);
         var kernels = KernelChoices.Of(setup.Model);
         _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels) with { Processes = _processes.Size };
@@ -132,15 +132,15 @@ public sealed class TrainingLoop : IDisposable
 
     public void Dispose()
     {
+        _rows.Dispose();
         _optimizer.Dispose();
         _average?.Dispose();
     }
 
-    // Read here and not ahead on a thread of its own: a garbage collection that another thread begins can free the numbers that TorchSharp has just handed to libtorch.
     private void Advance(MetricsLog? metrics)
     {
         long started = _setup.Time.GetTimestamp();
-        var (taken, after) = _share.Read(_setup.Data, _state.Cursor);
+        var (taken, after) = _rows.Take(_state.Cursor);
         double read = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
         ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step, _processes.Rank)).NextUInt64();
         double normLimit = NormLimit();

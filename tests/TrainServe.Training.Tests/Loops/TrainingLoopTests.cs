@@ -108,6 +108,17 @@ public sealed class TrainingLoopTests : IDisposable
     }
 
     [Fact]
+    public void The_rows_of_the_next_step_are_read_while_a_step_is_computed()
+    {
+        var source = new ObservedSource(new RowMixture([new WindowSource("count", _train.Tokens, Columns, 1, 0)], [1], Columns));
+        using var run = NewRun(new TrainingSection { Steps = 3, BatchRows = 4 }, new CheckpointSection { EverySteps = 1 }, display: new WaitingDisplay(source.SecondRead), data: source);
+        run.Loop.Run(resume: false);
+        // The checkpoint holds what was consumed, not what was read ahead.
+        var state = new CheckpointStore(Path.Combine(run.Directory, "checkpoints")).LatestGood(_ => { })!.ReadState<TrainingState>();
+        Assert.Equal((3, 12), (state.Step, state.Cursor.Rows));
+    }
+
+    [Fact]
     public void A_step_with_a_spike_changes_nothing()
     {
         using var model = new Transformer(TinyModels.Config());
@@ -297,7 +308,7 @@ public sealed class TrainingLoopTests : IDisposable
         Assert.Equal(alone, Loss([1, 2, 3]), 1e-4f);
     }
 
-    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0, ModelConfig? shape = null, TrainingKernels? kernels = null)
+    private Run NewRun(TrainingSection training, CheckpointSection? saving = null, string? directory = null, ITrainingDisplay? display = null, OptimizerSection? optimizer = null, int patience = 0, ModelConfig? shape = null, TrainingKernels? kernels = null, IBatchSource? data = null)
     {
         var model = new Transformer(shape ?? TinyModels.Config(), training.Dropout);
         model.Initialize(1);
@@ -305,7 +316,7 @@ public sealed class TrainingLoopTests : IDisposable
         return new Run(directory, model, new TrainingLoop(new TrainingSetup
         {
             Model = model,
-            Data = new RowMixture([new WindowSource("count", _train.Tokens, Columns, 1, 0)], [1], Columns),
+            Data = data ?? new RowMixture([new WindowSource("count", _train.Tokens, Columns, 1, 0)], [1], Columns),
             Validation = [new ValidationSource("count", 1, Validation)],
             Seed = 1,
             Training = training,
@@ -346,6 +357,32 @@ public sealed class TrainingLoopTests : IDisposable
     private static List<string> Losses(string directory) => [.. File.ReadLines(Path.Combine(directory, "metrics.jsonl"))
         .Select(line => System.Text.Json.JsonDocument.Parse(line).RootElement)
         .Select(line => $"{line.GetProperty("event").GetString()} {line.GetProperty("step").GetInt64()} {line.GetProperty("loss").GetRawText()}")];
+
+    // Tells when it is read a second time.
+    private sealed class ObservedSource(IBatchSource inner) : IBatchSource
+    {
+        private int _reads;
+
+        public ManualResetEventSlim SecondRead { get; } = new();
+        public DataCursor Start => inner.Start;
+        public long RowsPerEpoch => inner.RowsPerEpoch;
+        public DataCursor Skip(DataCursor cursor, int rows) => inner.Skip(cursor, rows);
+
+        public TokenBatch Read(DataCursor cursor, int rows)
+        {
+            if (Interlocked.Increment(ref _reads) == 2)
+            {
+                SecondRead.Set();
+            }
+            return inner.Read(cursor, rows);
+        }
+    }
+
+    // Holds the first step until the rows of the second are asked for.
+    private sealed class WaitingDisplay(ManualResetEventSlim asked) : RecordingDisplay
+    {
+        public override void Step(StepReport report) => Assert.True(asked.Wait(TimeSpan.FromSeconds(20)), "The second step's rows were not read during the first.");
+    }
 
     private sealed record Run(string Directory, Transformer Model, TrainingLoop Loop) : IDisposable
     {
