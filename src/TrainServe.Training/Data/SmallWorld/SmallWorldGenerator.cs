@@ -17,10 +17,10 @@ public sealed class SmallWorldGenerator(ulong seed)
 
     private static readonly (Action<SceneBuilder> Tell, double Weight, QuestionFamily[] Families)[] Kinds =
     [
-        (Scenes.Places, 2, [QuestionFamily.WherePerson, QuestionFamily.WhoInPlace, QuestionFamily.WhoIsWith, QuestionFamily.PlaceBefore, QuestionFamily.ClearPerson, QuestionFamily.UnclearPerson]),
+        (Scenes.Places, 2.5, [QuestionFamily.WherePerson, QuestionFamily.WhoInPlace, QuestionFamily.WhoIsWith, QuestionFamily.PlaceBefore, QuestionFamily.ClearPerson, QuestionFamily.UnclearPerson]),
         (Scenes.Hands, 1.5, [QuestionFamily.WhoHas, QuestionFamily.WhatHas, QuestionFamily.WhoGave]),
-        (Scenes.Twins, 1, [QuestionFamily.ClearThing, QuestionFamily.UnclearThing]),
-        (Scenes.Carriers, 2.5, [QuestionFamily.WhereHeld]),
+        (Scenes.Twins, 1.5, [QuestionFamily.ClearThing, QuestionFamily.UnclearThing]),
+        (Scenes.Carriers, 2, [QuestionFamily.WhereHeld]),
         (Scenes.Wishes, 1.5, [QuestionFamily.WhatWanted, QuestionFamily.WhoWanted, QuestionFamily.WhereWanted]),
         (Scenes.Finds, 0.5, [QuestionFamily.WhereThing]),
         (Scenes.Moods, 1.5, [QuestionFamily.HowFeels, QuestionFamily.WhoFeels, QuestionFamily.WhoDid, QuestionFamily.WhyFeels]),
@@ -211,24 +211,25 @@ public sealed class SmallWorldGenerator(ulong seed)
     private static List<Question> Questions(Tale tale, WorldSplit split, PhiloxRandom random) =>
         [.. StoryQuestions.Of(tale, random).Where(question => question.Fact is not { } fact || split.Owns(fact.One, fact.Other))];
 
-    // Some questions about a story, rare and difficult families first.
+    // Some questions about a story: difficult families rather than easy ones, and each as often whether the story has one such question or five.
     private static List<Question> Ask(Tale tale, WorldSplit split, PhiloxRandom random, int count)
     {
         var left = Questions(tale, split, random).DistinctBy(question => question.Text, StringComparer.Ordinal).ToList();
         var asked = new List<Question>();
         while (left.Count > 0 && asked.Count < count)
         {
-            var question = random.PickWeighted(left, Weight);
+            var inFamily = left.CountBy(question => question.Family).ToDictionary();
+            var question = random.PickWeighted(left, question => Weight(question.Family) / inFamily[question.Family]);
             left.Remove(question);
             asked.Add(question);
         }
         return asked;
     }
 
-    private static double Weight(Question question) => question.Family switch
+    private static double Weight(QuestionFamily family) => family switch
     {
-        QuestionFamily.ClearPerson or QuestionFamily.UnclearPerson or QuestionFamily.ClearThing or QuestionFamily.UnclearThing or QuestionFamily.WhoGave => 4,
-        _ when question.Family.Facts() == 2 => 6,
+        QuestionFamily.UnclearThing or QuestionFamily.WhoInPlace => 3,
+        _ when family.Facts() == 2 => 6,
         _ => 1,
     };
 

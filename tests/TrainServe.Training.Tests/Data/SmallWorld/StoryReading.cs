@@ -33,15 +33,15 @@ internal sealed partial class StoryReading
                 var meant = _places.Keys.Where(person => Girls.Contains(person) == (words[2] == "she") && !person.StartsWith("the ", StringComparison.Ordinal)).ToList();
                 return meant.Count == 1 ? $"In {_places[meant[0]]}." : $"Do you mean {InOrder(meant, person => _visits.FindIndex(visit => visit.Who == person))}?";
             case ["Where", "is", "the", "thing", "that", var who, "wanted"]:
-                return $"In {_places[_wishes[who]]}.";
+                return $"{Capital(_wishes[who])} is in {_places[_wishes[who]]}.";
             case ["Where", "is", ..]:
-                return $"In {(_holders.TryGetValue(rest, out string? holder) ? _places[holder] : _places[rest])}.";
+                return _holders.TryGetValue(rest, out string? holder) ? $"{holder} has it, in {_places[holder]}." : $"In {_places[rest]}.";
             case ["Where", "was", ..]:
                 return $"In {_visits.Where(visit => visit.Who == rest).Reverse().Skip(1).First().Place}.";
             case ["Who", "is", "in", ..]:
                 return It(_places.Where(pair => pair.Value == string.Join(' ', words[3..])));
             case ["Who", "is", "with", var person]:
-                return It(_places.Where(pair => pair.Value == _places[person] && pair.Key != person));
+                return $"{Pronoun(person)} is in {_places[person]} with {_places.Single(pair => pair.Value == _places[person] && pair.Key != person).Key}.";
             case ["Who", "is", var mood]:
                 return It(_moods.Where(pair => pair.Value == mood));
             case ["Who", "has", ..] when _holders.TryGetValue(rest, out string? owner):
@@ -65,7 +65,7 @@ internal sealed partial class StoryReading
                 return $"{Pronoun(person)} has {_numbers[person]}.";
             case ["Somebody", "is", _, "Why"]:
                 string feeling = _moods.Single(pair => pair.Value == words[2].TrimEnd('.')).Key;
-                return $"{Pronoun(feeling)} {_deeds[feeling]}.";
+                return $"{feeling} {_deeds[feeling]}.";
             default:
                 throw new InvalidOperationException($"What is '{question}'?");
         }

@@ -5,6 +5,7 @@ using TrainServe.Training.Data.SmallWorld.Words;
 namespace TrainServe.Training.Data.SmallWorld.Questions;
 
 /// <summary>All questions that a story answers with certainty.</summary>
+/// <remarks>Where two facts have to be put together the answer says the first before the second, so that each is looked up by a word that was just said.</remarks>
 internal static class StoryQuestions
 {
     public static IEnumerable<Question> Of(Tale tale, PhiloxRandom random) =>
@@ -23,7 +24,7 @@ internal static class StoryQuestions
             }
             if (together.Count == 2)
             {
-                yield return Who(QuestionFamily.WhoIsWith, $"Who is with {person}?", place.Noun, together.Single(other => other != person));
+                yield return Who(QuestionFamily.WhoIsWith, $"Who is with {person}?", place.Noun, together.Single(other => other != person)) with { Frame = $"{person.Subject} is in {place} with {{0}}." };
             }
             if (path.Count == 2)
             {
@@ -63,7 +64,7 @@ internal static class StoryQuestions
             }
             if (world.Paths.TryGetValue(holder, out var path))
             {
-                yield return Where(QuestionFamily.WhereHeld, $"Where is {thing}?", thing.Noun, path[^1]);
+                yield return Where(QuestionFamily.WhereHeld, $"Where is {thing}?", thing.Noun, path[^1]) with { Frame = $"{holder} has it, in {{0}}." };
             }
         }
     }
@@ -95,7 +96,7 @@ internal static class StoryQuestions
             yield return Who(QuestionFamily.WhoWanted, $"Who wanted {thing}?", thing.Noun, person);
             if (world.Lying.TryGetValue(thing, out var place))
             {
-                yield return Where(QuestionFamily.WhereWanted, $"Where is the thing that {person} wanted?", person.Name, place);
+                yield return Where(QuestionFamily.WhereWanted, $"Where is the thing that {person} wanted?", person.Name, place) with { Frame = $"{thing} is in {{0}}." };
             }
         }
     }
@@ -115,7 +116,7 @@ internal static class StoryQuestions
             yield return Who(QuestionFamily.WhoDid, $"Who {did.Predicate}?", did.Thing.Noun, person);
             if (world.Moods.TryGetValue(person, out string? mood))
             {
-                yield return new() { Family = QuestionFamily.WhyFeels, Text = $"Somebody is {mood}. Why?", Kind = AnswerKind.Deed, Key = did.Predicate, Frame = $"{person.Subject} {{0}}.", Subject = mood };
+                yield return new() { Family = QuestionFamily.WhyFeels, Text = $"Somebody is {mood}. Why?", Kind = AnswerKind.Deed, Key = did.Predicate, Frame = $"{person} {{0}}.", Subject = mood };
             }
         }
     }
