@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using TrainServe.TestSupport;
 
@@ -43,7 +45,7 @@ public sealed class QuickstartTests : IDisposable
     public async Task What_was_stopped_anywhere_goes_on_and_gives_the_same_model()
     {
         Assert.Equal(0, (await QuickstartAsync("whole")).ExitCode);
-        string[] marks = ["data: ", "sft: ", "evaluate: "];
+        string[] marks = ["data: ", "tokenizer: ", "recall: ", "pretrain: ", "sft: ", "export: ", "evaluate: "];
         for (int i = 0; i < marks.Length; i++)
         {
             await StopAtAsync(marks[i], i == 0 ? [] : ["--resume"]);
@@ -83,6 +85,96 @@ public sealed class QuickstartTests : IDisposable
         Assert.False(report.RootElement.TryGetProperty("small_world_accuracy", out _));
     }
 
+    [Fact]
+    public async Task A_full_disk_is_a_sentence_and_the_road_goes_on_when_there_is_room()
+    {
+        using var disk = SmallDisk.Mount(_directory.PathOf("disk"), mebibytes: 64);
+        disk.Fill(leaveBytes: 256 * 1024);
+        string output = Path.Combine(disk.Directory, "out");
+        var failed = await ConsoleHost.RunAsync("quickstart", "--minutes", "0.1", "--output", output);
+        Assert.Equal(1, failed.ExitCode);
+        Assert.Matches("^error: .*No space left on device.* Make room, then go on with --resume; what is done is kept.\n$", failed.Error);
+        disk.MakeRoom();
+        var resumed = await ConsoleHost.RunAsync("quickstart", "--minutes", "0.1", "--output", output, "--resume");
+        Assert.True(resumed.ExitCode == 0, resumed.Error);
+    }
+
+    [Fact]
+    public async Task A_port_that_is_in_use_is_told_before_anything_is_trained()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        string port = ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
+        var result = await QuickstartAsync("out", "--serve", "--port", port);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Equal($"error: Port {port} of 127.0.0.1 is in use; choose another with --port, or end what listens there.\n", result.Error);
+        Assert.False(Directory.Exists(_directory.PathOf("out")));
+    }
+
+    [Fact]
+    public async Task The_server_that_it_starts_answers_the_line_that_it_prints_and_ends_with_it()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "This test runs a line of a shell, and sends SIGTERM.");
+        int port = FreePort();
+        using var process = ConsoleHost.Start(["quickstart", "--minutes", "0.1", "--output", _directory.PathOf("out"), "--serve", "--port", port.ToString(CultureInfo.InvariantCulture)]);
+        var error = process.StandardError.ReadToEndAsync();
+        string? line;
+        while ((line = await process.StandardOutput.ReadLineAsync()) is not null && !line.StartsWith("ask it: ", StringComparison.Ordinal))
+        {
+        }
+        Assert.True(line is not null, await error);
+        var output = process.StandardOutput.ReadToEndAsync();
+        try
+        {
+            using var client = new HttpClient { BaseAddress = new Uri(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")) };
+            while (!await IsReadyAsync(client))
+            {
+                Assert.False(process.HasExited, "The server ended.");
+                await Task.Delay(50, TestContext.Current.CancellationToken);
+            }
+            using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", line["ask it: ".Length..]]) { UseShellExecute = false, RedirectStandardOutput = true })!;
+            using var answer = JsonDocument.Parse(await shell.StandardOutput.ReadToEndAsync());
+            Assert.Equal("assistant", answer.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("role").GetString());
+        }
+        catch
+        {
+            process.Kill(entireProcessTree: true);
+            throw;
+        }
+        Signal(process, "-TERM");
+        await output;
+        await process.WaitForExitAsync();
+        Assert.Equal(0, process.ExitCode);
+        // Nobody listens there any more.
+        using var listener = new TcpListener(IPAddress.Loopback, port);
+        listener.Start();
+    }
+
+    private static async Task<bool> IsReadyAsync(HttpClient client)
+    {
+        try
+        {
+            return (await client.GetAsync(new Uri("/health/ready", UriKind.Relative))).IsSuccessStatusCode;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    private static void Signal(Process process, string signal)
+    {
+        using var kill = Process.Start("kill", [signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+    }
+
     private static List<string> Stages(JsonDocument report) => [.. report.RootElement.GetProperty("stages").EnumerateArray().Select(stage => stage.GetProperty("name").GetString()!)];
 
     private static JsonDocument Report(string output) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(output, "report.json")));
@@ -98,10 +190,7 @@ public sealed class QuickstartTests : IDisposable
         while (await process.StandardOutput.ReadLineAsync() is { } line && !line.StartsWith(mark, StringComparison.Ordinal))
         {
         }
-        using (var kill = Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)]))
-        {
-            kill.WaitForExit();
-        }
+        Signal(process, "-INT");
         await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
         Assert.True(process.ExitCode == 130, $"{process.ExitCode}: {await error}");

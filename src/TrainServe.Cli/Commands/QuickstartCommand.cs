@@ -14,6 +14,7 @@ public static class QuickstartCommand
         var data = new Option<string?>("--data") { Description = "Your own text (.txt or .jsonl, also .gz, or a directory of them) in place of the small world." };
         var output = new Option<string>("--output") { Description = "The directory for everything.", DefaultValueFactory = _ => "quickstart" };
         var serve = new Option<bool>("--serve") { Description = "Start the server with the model at the end." };
+        var port = new Option<int>("--port") { Description = "Where the server listens, on 127.0.0.1.", DefaultValueFactory = _ => ServerProcess.DefaultPort };
         var resume = new Option<bool>("--resume") { Description = "Go on where a quickstart in the same directory stopped." };
         var seed = new Option<ulong>("--seed") { Description = "Decides data and weights.", DefaultValueFactory = _ => 1 };
         var align = new Option<AlignmentMethod?>("--align")
@@ -34,7 +35,14 @@ public static class QuickstartCommand
                 result.AddError("--minutes must be above 0 and at most 10000.");
             }
         });
-        var command = new Command("quickstart", "Data, tokenizer, pretraining, fine-tuning, export, proof and evaluation in one go.") { minutes, data, output, serve, resume, seed, align };
+        port.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is not (> 0 and < 65536))
+            {
+                result.AddError("--port must be from 1 to 65535.");
+            }
+        });
+        var command = new Command("quickstart", "Data, tokenizer, pretraining, fine-tuning, export, proof and evaluation in one go.") { minutes, data, output, serve, port, resume, seed, align };
         command.Validators.Add(result =>
         {
             if (result.GetResult(align) is not null && result.GetResult(data) is not null)
@@ -46,6 +54,10 @@ public static class QuickstartCommand
         {
             var plan = new QuickstartPlan { Minutes = arguments.GetValue(minutes), Data = arguments.GetValue(data), Seed = arguments.GetValue(seed), Align = arguments.GetValue(align) };
             string directory = arguments.GetRequiredValue(output);
+            if (arguments.GetValue(serve))
+            {
+                ServerProcess.RequireReady(arguments.GetValue(port));
+            }
             using var signal = new InterruptSignal(() => Console.Error.WriteLine("Stopping; what is done is kept. Once more ends at once."));
             var report = await new QuickstartRun(plan, directory, Console.WriteLine).RunAsync(arguments.GetValue(resume), signal.Requested);
             if (report is null)
@@ -53,11 +65,11 @@ public static class QuickstartCommand
                 Console.WriteLine($"Stopped. Go on with: trainserve quickstart --output {directory} --resume, and the options that it was begun with");
                 return ExitCodes.Interrupted;
             }
-            foreach (string line in QuickstartText.Ending(report))
+            foreach (string line in QuickstartText.Ending(report, arguments.GetValue(port)))
             {
                 Console.WriteLine(line);
             }
-            return arguments.GetValue(serve) ? await ServerProcess.RunAsync(Path.GetDirectoryName(report.Model)!, signal.Requested) : ExitCodes.Done;
+            return arguments.GetValue(serve) ? await ServerProcess.RunAsync(Path.GetDirectoryName(report.Model)!, arguments.GetValue(port), signal.Requested) : ExitCodes.Done;
         });
         return command;
     }

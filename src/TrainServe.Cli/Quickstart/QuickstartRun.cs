@@ -33,7 +33,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
     private string RecallDirectory => Path.Combine(output, "recall");
     private string PretrainDirectory => Path.Combine(output, "pretrain");
     private bool IsSmallWorld => plan.Data is null;
-    private string PretrainingText => plan.Data ?? Path.Combine(DataDirectory, SmallWorldWriter.Stories);
+    private string PretrainingText => plan.Data ?? Path.Combine(DataDirectory, SmallWorldWriter.SpelledLists);
 
     /// <summary>Runs what is left of it.</summary>
     /// <param name="resume">Whether to go on with what is there.</param>
@@ -51,7 +51,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
             Do(DataStage, IsSmallWorld ? "invents small worlds, and writes stories, conversations and an evaluation about them" : "reads your text", () => MakeData(stop));
             Do(TokenizerStage, "learns which pieces of words to read and write", () => TrainTokenizer(stop));
             if ((IsSmallWorld && !Train(RecallStage, "learns to look back, on lists of words", RecallDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"lists={Path.Combine(DataDirectory, SmallWorldWriter.Lists)}"], Tokenizer = TokenizerDirectory }, plan.Recall, work, display, TimeProvider.System, stop), stop))
-                || !Train(PretrainStage, "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory, Model = IsSmallWorld ? RecallDirectory : null }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
+                || !Train(PretrainStage, IsSmallWorld ? "learns to look back from one sentence to another" : "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory, Model = IsSmallWorld ? RecallDirectory : null }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
                 || !Train(SftStage, "learns to answer", _report.Model, (options, work, display) => SftLoop.Prepare(options with { Data = [$"talk={ConversationText}"], Model = PretrainDirectory }, plan.FineTuning, work, display, TimeProvider.System, stop), stop))
             {
                 return null;
@@ -67,8 +67,15 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
         {
             return null;
         }
+        catch (IOException error) when (IsDiskFull(error))
+        {
+            throw new IOException($"{error.Message.TrimEnd('.')}. Make room, then go on with --resume; what is done is kept.", error);
+        }
         return _report;
     }
+
+    // ENOSPC and ERROR_DISK_FULL. A trainer's checkpoint says by itself what to do.
+    private static bool IsDiskFull(IOException error) => error.HResult is 28 or unchecked((int)0x80070070);
 
     private string ConversationText => plan.Data ?? Path.Combine(DataDirectory, SmallWorldWriter.Conversations);
 
@@ -119,7 +126,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
     private void TrainTokenizer(CancellationToken stop)
     {
         Delete(TokenizerDirectory);
-        string[] texts = IsSmallWorld ? [PretrainingText, Path.Combine(DataDirectory, SmallWorldWriter.Lists)] : [PretrainingText];
+        string[] texts = IsSmallWorld ? [Path.Combine(DataDirectory, SmallWorldWriter.Stories), Path.Combine(DataDirectory, SmallWorldWriter.Lists)] : [PretrainingText];
         var vocabulary = BpeTrainer.Train(DocumentReader.Read(texts, BadRecords.Lenient()), new BpeTrainerConfig { VocabSize = plan.VocabSize }, cancellationToken: stop);
         vocabulary.Save(TokenizerDirectory);
         say($"  {vocabulary.VocabSize:N0} tokens, {vocabulary.BytesPerToken:N2} bytes of text each");

@@ -24,7 +24,9 @@ internal static class QuickstartText
     }
 
     /// <summary>Some answers, and what to do next.</summary>
-    public static IEnumerable<string> Ending(QuickstartReport report)
+    /// <param name="report">What came out.</param>
+    /// <param name="port">Of the server.</param>
+    public static IEnumerable<string> Ending(QuickstartReport report, int port)
     {
         foreach (var sample in (report.Samples ?? []).OrderBy(sample => sample.Prompt.Length % 7).Take(ShownSamples))
         {
@@ -34,7 +36,7 @@ internal static class QuickstartText
         string models = Path.GetDirectoryName(report.Model)!;
         string question = report.Samples is [var first, ..] ? first.Prompt : "Hello.";
         string body = JsonSerializer.Serialize(new { model = Path.GetFileName(report.Model), temperature = 0, messages = new[] { new { role = "user", content = question } } }, JsonFile.SnakeCaseLine);
-        yield return $"serve it: {ServerProcess.CommandLine(models)}";
-        yield return $"ask it:   curl -s http://127.0.0.1:8080/v1/chat/completions -H 'Content-Type: application/json' -d '{body.Replace("'", "'\\''", StringComparison.Ordinal)}'";
+        yield return $"serve it: {ServerProcess.CommandLine(models, port)}";
+        yield return $"ask it:   curl -s {ServerProcess.Url(port)}/v1/chat/completions -H 'Content-Type: application/json' -d '{body.Replace("'", "'\\''", StringComparison.Ordinal)}'";
     }
 }

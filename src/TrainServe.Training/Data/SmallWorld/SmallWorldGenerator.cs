@@ -7,8 +7,8 @@ namespace TrainServe.Training.Data.SmallWorld;
 
 /// <summary>Texts about small worlds whose truth is known. Every record is a function of the seed, its kind and its number.</summary>
 /// <remarks>
-/// What a small network learns in minutes decides the shape of the texts: first come lists of two or three pairs, then worlds as small, because looking back is
-/// learned where there is little to choose from; conversations have worlds of 2 to 5, and tests of 5. What was measured is in tests/TrainServe.Benchmarks/RESULTS.md.
+/// What a small network learns in minutes decides the shape of the texts: first come lists of two or three pairs, because looking back is learned where there is
+/// little to choose from, then lists whose pairs stand as far from each other as in sentences and answers; conversations have worlds of 2 to 5, and tests of 5. What was measured is in tests/TrainServe.Benchmarks/RESULTS.md.
 /// </remarks>
 public sealed class SmallWorldGenerator(ulong seed)
 {
@@ -43,31 +43,17 @@ public sealed class SmallWorldGenerator(ulong seed)
         Conversation,
         Preference,
         Evaluation,
+        SpelledList,
     }
 
     /// <summary>"Mia barn. Tom park. Tom park. Mia barn.": two or three pairs of words, said three times in changing order.</summary>
     /// <remarks>What a word goes with can only be recalled, and every third word is such a recall: nothing teaches attention to look back sooner.</remarks>
     /// <param name="number">Which.</param>
-    public StoryRecord List(int number)
-    {
-        var random = Random(Purpose.List, number);
-        var people = random.Shuffled(Vocabulary.People).Select(person => person.Name);
-        var (keys, values) = random.Between(0, 3) switch
-        {
-            0 => (people, Vocabulary.Places.Select(place => place.Noun)),
-            1 => (people, Vocabulary.Things.Select(thing => thing.Noun)),
-            2 => (people, Vocabulary.Moods),
-            _ => (random.Shuffled(Vocabulary.Things).Select(thing => thing.Noun), Vocabulary.Places.Select(place => place.Noun)),
-        };
-        var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (string key in keys.Take(random.Between(2, SmallWorld)))
-        {
-            string value = random.Pick(values.Where(value => !pairs.ContainsValue(value) && WorldSplit.Train.Owns(key, value)).ToList());
-            pairs.Add(key, value);
-        }
-        var said = Enumerable.Range(0, 3).SelectMany(_ => random.Shuffled(pairs));
-        return new StoryRecord(string.Join(' ', said.Select(pair => $"{pair.Key} {pair.Value}.")));
-    }
+    public StoryRecord List(int number) => new(PairLists.Bare(Random(Purpose.List, number), SmallWorld));
+
+    /// <summary>"Mia was in the barn. Tom park. Tom? In the park. barn? It is Mia.": a list whose pairs are said with more or fewer words between them, and the other way round.</summary>
+    /// <param name="number">Which.</param>
+    public StoryRecord SpelledList(int number) => new(PairLists.Spelled(Random(Purpose.SpelledList, number), SmallWorld));
 
     /// <summary>A text to pretrain on: a small story, which most often goes on with questions and answers, or talk without a story.</summary>
     /// <param name="number">Which.</param>

@@ -63,6 +63,7 @@ public sealed class SmallWorldTests : IDisposable
         var told = Conversations.Value.Where(record => record.NeedsStory[0]).SelectMany(record => Facts(record.Messages[0].Content)).ToHashSet();
         var tested = Evaluation.Value.Where(record => record.NeedsStory).SelectMany(record => new StoryReading(record.Story).Facts).ToHashSet();
         told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => World.List(number).Text.TrimEnd('.').Split(". ")).Select(pair => pair.Split(' ')).Select(pair => (pair[0], pair[1])));
+        told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => Said(World.SpelledList(number).Text)).SelectMany(pair => (IEnumerable<(string, string)>)[pair, (pair.Item2, pair.Item1)]));
         Assert.True(told.Count > 500 && tested.Count > 150, $"{told.Count} facts are told and {tested.Count} tested.");
         Assert.Empty(told.Intersect(tested));
     }
@@ -122,6 +123,24 @@ public sealed class SmallWorldTests : IDisposable
     }, iter: 200);
 
     [Fact]
+    public void A_spelled_list_says_each_pair_three_times_whatever_stands_between_and_first_as_a_statement() => Gen.Int[0, 100_000].Sample(number =>
+    {
+        string text = World.SpelledList(number).Text;
+        var said = Said(text).Select(pair => string.CompareOrdinal(pair.Item1, pair.Item2) < 0 ? pair : (pair.Item2, pair.Item1)).ToList();
+        var pairs = said.GroupBy(pair => pair).ToList();
+        Assert.InRange(pairs.Count, 2, 3);
+        Assert.All(pairs, pair => Assert.Equal(3, pair.Count()));
+        Assert.Equal(pairs.Count, said.Take(pairs.Count).Distinct().Count());
+        Assert.DoesNotContain('?', string.Join('.', text.Split('.').Take(pairs.Count)));
+    }, iter: 300);
+
+    [Fact]
+    public void Spelled_lists_have_the_words_of_stories_and_of_answers_between_a_pair() =>
+        Assert.Superset(
+            new HashSet<string>(["was in the", "had the", "? In the", "? It is", ""], StringComparer.Ordinal),
+            Enumerable.Range(0, 500).SelectMany(number => World.SpelledList(number).Text.TrimEnd('.').Split(". ")).Select(pair => pair[Ends(pair).Item1.Length..^Ends(pair).Item2.Length].Trim()).ToHashSet(StringComparer.Ordinal));
+
+    [Fact]
     public void Sums_are_right() => Gen.Int[0, 100_000].Sample(number =>
     {
         var record = World.Evaluation(QuestionFamily.Sum, number);
@@ -166,7 +185,8 @@ public sealed class SmallWorldTests : IDisposable
     {
         SmallWorldWriter.Write(_directory.PathOf("world"), size: 100, seed: 3);
         Assert.Equal(100, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.Stories)], BadRecords.Strict()).Count());
-        Assert.Equal(400, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.Lists)], BadRecords.Strict()).Count());
+        Assert.Equal(200, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.Lists)], BadRecords.Strict()).Count());
+        Assert.Equal(200, DocumentReader.Read([_directory.PathOf("world", SmallWorldWriter.SpelledLists)], BadRecords.Strict()).Count());
         var conversations = ConversationReader.ReadAll([_directory.PathOf("world", SmallWorldWriter.Conversations)], BadRecords.Strict());
         Assert.Equal(100, conversations.Count);
         Assert.Equal(new SmallWorldGenerator(3).Conversation(5).Messages.Select(message => message.Content), conversations[5].Messages.Select(message => message.Content));
@@ -191,6 +211,11 @@ public sealed class SmallWorldTests : IDisposable
         Assert.Throws<OperationCanceledException>(() => SmallWorldWriter.Write(_directory.PathOf("world"), size: 10, seed: 1, new CancellationToken(canceled: true)));
         Assert.False(Directory.Exists(_directory.PathOf("world")) || Directory.Exists(_directory.PathOf("world.tmp")));
     }
+
+    // The first word of each sentence and its last.
+    private static IEnumerable<(string, string)> Said(string list) => list.TrimEnd('.').Split(". ").Select(Ends);
+
+    private static (string, string) Ends(string pair) => (pair[..pair.IndexOfAny([' ', '?'])], pair[(pair.LastIndexOf(' ') + 1)..]);
 
     private static IEnumerable<(string, string)> Facts(string firstTurn)
     {
