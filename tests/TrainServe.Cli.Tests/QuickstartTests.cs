@@ -122,7 +122,10 @@ public sealed class QuickstartTests : IDisposable
         while ((line = await process.StandardOutput.ReadLineAsync()) is not null && !line.StartsWith("ask it: ", StringComparison.Ordinal))
         {
         }
-        Assert.True(line is not null, await error);
+        if (line is null)
+        {
+            Assert.Fail(await error);
+        }
         var output = process.StandardOutput.ReadToEndAsync();
         try
         {
