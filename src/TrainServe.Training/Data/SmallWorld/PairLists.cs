@@ -22,10 +22,10 @@ internal static class PairLists
 
     private static readonly Relation[] Relations =
     [
-        new(People, Places, [" ", " in ", " in the ", " was in the ", " sat in the ", " went to the ", "? In the "], ToPerson),
-        new(People, Things, [" ", " the ", " had the ", " held the ", " wanted the ", "? The "], ToPerson),
-        new(People, [.. Vocabulary.Moods.Select(mood => new Word(mood))], [" ", " was ", " felt ", " is ", "? {0} is "], ToPerson),
-        new(Things, Places, [" ", " in the ", " was in the ", " lay in the ", "? In the "], [" ", " is the ", " has the "]),
+        new(People, Places, [" ", " in ", " in the ", " was in the ", " sat in the ", " went to the ", "? In the "], ToPerson, "In the ", "It is "),
+        new(People, Things, [" ", " the ", " had the ", " held the ", " wanted the ", "? The "], ToPerson, "The ", "It is "),
+        new(People, [.. Vocabulary.Moods.Select(mood => new Word(mood))], [" ", " was ", " felt ", " is ", "? {0} is "], ToPerson, "{0} is ", "It is "),
+        new(Things, Places, [" ", " in the ", " was in the ", " lay in the ", "? In the "], [" ", " is the ", " has the "], "In the ", "The "),
     ];
 
     /// <summary>"Mia barn. Tom park. ..."</summary>
@@ -52,6 +52,23 @@ internal static class PairLists
         return Join(told.Concat(again));
     }
 
+    /// <summary>A list, and its words asked for one by one: "barn?", "It is Mia."</summary>
+    /// <param name="random">Draws.</param>
+    /// <param name="most">Pairs at most; at least two.</param>
+    /// <returns>The list, then questions and answers in turn.</returns>
+    public static (string List, IReadOnlyList<(string Question, string Answer)> Asked) Drill(PhiloxRandom random, int most)
+    {
+        var relation = random.Pick(Relations);
+        var pairs = Pairs(relation, random, most);
+        string list = Join(random.Shuffled(pairs).Select(pair => Say(pair.Key, random.Pick([.. relation.Forward.Where(words => words[0] != '?')]), pair.Value)));
+        var questions = pairs.SelectMany(pair => new[]
+        {
+            ($"{pair.Key.Text}?", $"{string.Format(CultureInfo.InvariantCulture, relation.ValueAnswer, pair.Key.Pronoun)}{pair.Value.Text}."),
+            ($"{pair.Value.Text}?", $"{relation.KeyAnswer}{pair.Key.Text}."),
+        });
+        return (list, random.Shuffled(questions));
+    }
+
     private static List<(Word Key, Word Value)> Pairs(Relation relation, PhiloxRandom random, int most)
     {
         var pairs = new List<(Word Key, Word Value)>();
@@ -74,5 +91,7 @@ internal static class PairLists
     /// <param name="Values">What is told.</param>
     /// <param name="Forward">What may stand between a key and its value.</param>
     /// <param name="Back">What may stand between a value and its key.</param>
-    private sealed record Relation(IReadOnlyList<Word> Keys, IReadOnlyList<Word> Values, string[] Forward, string[] Back);
+    /// <param name="ValueAnswer">How an answer that names a value begins.</param>
+    /// <param name="KeyAnswer">How an answer that names a key begins.</param>
+    private sealed record Relation(IReadOnlyList<Word> Keys, IReadOnlyList<Word> Values, string[] Forward, string[] Back, string ValueAnswer, string KeyAnswer);
 }

@@ -44,6 +44,7 @@ public sealed class SmallWorldGenerator(ulong seed)
         Preference,
         Evaluation,
         SpelledList,
+        Drill,
     }
 
     /// <summary>"Mia barn. Tom park. Tom park. Mia barn.": two or three pairs of words, said three times in changing order.</summary>
@@ -54,6 +55,17 @@ public sealed class SmallWorldGenerator(ulong seed)
     /// <summary>"Mia was in the barn. Tom park. Tom? In the park. barn? It is Mia.": a list whose pairs are said with more or fewer words between them, and the other way round.</summary>
     /// <param name="number">Which.</param>
     public StoryRecord SpelledList(int number) => new(PairLists.Spelled(Random(Purpose.SpelledList, number), SmallWorld));
+
+    /// <summary>A conversation that asks for the words of a list, one by one: what lists have taught, in the form of a conversation.</summary>
+    /// <param name="number">Which.</param>
+    public ConversationRecord Drill(int number)
+    {
+        var (list, asked) = PairLists.Drill(Random(Purpose.Drill, number), SmallWorld);
+        return new ConversationRecord(
+            [.. asked.SelectMany((pair, turn) => new MessageRecord[] { new("user", turn == 0 ? $"{list} {pair.Question}" : pair.Question), new("assistant", pair.Answer) })],
+            [.. asked.Select(_ => "drill")],
+            [.. asked.Select(_ => true)]);
+    }
 
     /// <summary>A text to pretrain on: a small story, which most often goes on with questions and answers, or talk without a story.</summary>
     /// <param name="number">Which.</param>

@@ -6,14 +6,14 @@ namespace TrainServe.Training.Data.SmallWorld;
 /// <summary>Writes the files of a small world; the same seed and size give the same bytes.</summary>
 public static class SmallWorldWriter
 {
-    public const string Lists = "lists.jsonl", SpelledLists = "spelled-lists.jsonl", Stories = "stories.jsonl", Conversations = "conversations.jsonl", Preferences = "preferences.jsonl", Evaluation = "evaluation.jsonl";
+    public const string Lists = "lists.jsonl", SpelledLists = "spelled-lists.jsonl", Stories = "stories.jsonl", Drills = "drills.jsonl", Conversations = "conversations.jsonl", Preferences = "preferences.jsonl", Evaluation = "evaluation.jsonl";
 
     // Line ends are part of the bytes that a seed promises.
     private static readonly byte[] LineEnd = [(byte)'\n'];
 
     /// <summary>Writes a new directory, whole or not at all.</summary>
     /// <param name="directory">Must not exist, or be empty.</param>
-    /// <param name="size">Stories, and conversations; twice as many lists, and spelled lists, a quarter as many preference pairs, and an evaluation of 3 in a hundred.</param>
+    /// <param name="size">Stories, conversations and drills; twice as many lists, and spelled lists, a quarter as many preference pairs, and an evaluation of 3 in a hundred.</param>
     /// <param name="seed">Decides everything.</param>
     /// <param name="cancellationToken">Stops it; nothing stays.</param>
     /// <returns>The number of lines of each file.</returns>
@@ -44,6 +44,7 @@ public static class SmallWorldWriter
                 [Lists] = WriteLines(Lists, Enumerable.Range(0, 2 * size).Select(world.List)),
                 [SpelledLists] = WriteLines(SpelledLists, Enumerable.Range(0, 2 * size).Select(world.SpelledList)),
                 [Stories] = WriteLines(Stories, numbers.Select(world.Story)),
+                [Drills] = WriteLines(Drills, numbers.Select(world.Drill)),
                 [Conversations] = WriteLines(Conversations, numbers.Select(world.Conversation)),
                 [Preferences] = WriteLines(Preferences, numbers.Take((size + 3) / 4).Select(world.Preference)),
                 [Evaluation] = WriteLines(Evaluation, world.Evaluation(perFamily: Math.Clamp(size / 1000, 4, 100))),

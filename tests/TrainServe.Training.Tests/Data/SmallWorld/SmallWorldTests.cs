@@ -63,7 +63,7 @@ public sealed class SmallWorldTests : IDisposable
         var told = Conversations.Value.Where(record => record.NeedsStory[0]).SelectMany(record => Facts(record.Messages[0].Content)).ToHashSet();
         var tested = Evaluation.Value.Where(record => record.NeedsStory).SelectMany(record => new StoryReading(record.Story).Facts).ToHashSet();
         told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => World.List(number).Text.TrimEnd('.').Split(". ")).Select(pair => pair.Split(' ')).Select(pair => (pair[0], pair[1])));
-        told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => Said(World.SpelledList(number).Text)).SelectMany(pair => (IEnumerable<(string, string)>)[pair, (pair.Item2, pair.Item1)]));
+        told.UnionWith(Enumerable.Range(0, Many).SelectMany(number => Said(World.SpelledList(number).Text).Concat(Said(DrilledList(World.Drill(number))))).SelectMany(pair => (IEnumerable<(string, string)>)[pair, (pair.Item2, pair.Item1)]));
         Assert.True(told.Count > 500 && tested.Count > 150, $"{told.Count} facts are told and {tested.Count} tested.");
         Assert.Empty(told.Intersect(tested));
     }
@@ -141,6 +141,19 @@ public sealed class SmallWorldTests : IDisposable
             Enumerable.Range(0, 500).SelectMany(number => World.SpelledList(number).Text.TrimEnd('.').Split(". ")).Select(pair => pair[Ends(pair).Item1.Length..^Ends(pair).Item2.Length].Trim()).ToHashSet(StringComparer.Ordinal));
 
     [Fact]
+    public void A_drill_asks_for_each_word_of_its_list_and_answers_with_the_one_that_it_goes_with() => Gen.Int[0, 100_000].Sample(number =>
+    {
+        var drill = World.Drill(number);
+        string first = drill.Messages[0].Content;
+        int start = first.LastIndexOf(". ", StringComparison.Ordinal) + 2;
+        var pairs = Said(first[..(start - 1)]).ToList();
+        var goesWith = pairs.Concat(pairs.Select(pair => (pair.Item2, pair.Item1))).ToDictionary();
+        string[] asked = [.. drill.Messages.Where(message => message.Role == "user").Select((message, turn) => (turn == 0 ? message.Content[start..] : message.Content).TrimEnd('?'))];
+        Assert.Equal(goesWith.Keys.Order(StringComparer.Ordinal), asked.Order(StringComparer.Ordinal));
+        Assert.Equal(asked.Select(word => goesWith[word]), drill.Messages.Where(message => message.Role == "assistant").Select(message => message.Content.TrimEnd('.').Split(' ')[^1]));
+    }, iter: 300);
+
+    [Fact]
     public void Sums_are_right() => Gen.Int[0, 100_000].Sample(number =>
     {
         var record = World.Evaluation(QuestionFamily.Sum, number);
@@ -214,6 +227,8 @@ public sealed class SmallWorldTests : IDisposable
 
     // The first word of each sentence and its last.
     private static IEnumerable<(string, string)> Said(string list) => list.TrimEnd('.').Split(". ").Select(Ends);
+
+    private static string DrilledList(ConversationRecord drill) => drill.Messages[0].Content[..(drill.Messages[0].Content.LastIndexOf(". ", StringComparison.Ordinal) + 1)];
 
     private static (string, string) Ends(string pair) => (pair[..pair.IndexOfAny([' ', '?'])], pair[(pair.LastIndexOf(' ') + 1)..]);
 
