@@ -37,7 +37,7 @@ public sealed record QuickstartPlan
         Seed = Seed,
         Data = new ConversationDataSection { SequenceLength = Columns, ValidationFraction = Data is null ? 0.005 : 0.05, SkipBadRecords = Data is not null },
         Training = new TrainingSection { Steps = Whole(FineTuningSteps), BatchRows = Rows },
-        Optimizer = Data is null ? Muon with { LearningRate = 3e-3, MinLearningRate = 1e-4 } : Optimizer with { LearningRate = 3e-4, MinLearningRate = 3e-5 },
+        Optimizer = Data is null ? Muon with { LearningRate = 2e-3, MinLearningRate = 1e-4 } : Optimizer with { LearningRate = 3e-4, MinLearningRate = 3e-5 },
         Validation = Measuring(FineTuningSteps),
         Checkpoint = new CheckpointSection { EverySeconds = 30 },
     };

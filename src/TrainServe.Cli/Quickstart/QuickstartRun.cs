@@ -52,7 +52,7 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
             Do(TokenizerStage, "learns which pieces of words to read and write", () => TrainTokenizer(stop));
             if ((IsSmallWorld && !Train(RecallStage, "learns to look back, on lists of words", RecallDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"lists={Path.Combine(DataDirectory, SmallWorldWriter.Lists)}"], Tokenizer = TokenizerDirectory }, plan.Recall, work, display, TimeProvider.System, stop), stop))
                 || !Train(PretrainStage, IsSmallWorld ? "learns to look back from one sentence to another" : "learns to go on with a text", PretrainDirectory, (options, work, display) => PretrainingLoop.Prepare(options with { Data = [$"text={PretrainingText}"], Tokenizer = TokenizerDirectory, Model = IsSmallWorld ? RecallDirectory : null }, plan.Pretraining, work, display, TimeProvider.System, stop), stop)
-                || !Train(SftStage, "learns to answer", _report.Model, (options, work, display) => SftLoop.Prepare(options with { Data = [$"talk={ConversationText}"], Model = PretrainDirectory }, plan.FineTuning, work, display, TimeProvider.System, stop), stop))
+                || !Train(SftStage, "learns to answer", _report.Model, (options, work, display) => SftLoop.Prepare(options with { Data = Conversations, Model = PretrainDirectory }, plan.FineTuning, work, display, TimeProvider.System, stop), stop))
             {
                 return null;
             }
@@ -77,7 +77,8 @@ public sealed class QuickstartRun(QuickstartPlan plan, string output, Action<str
     // ENOSPC and ERROR_DISK_FULL. A trainer's checkpoint says by itself what to do.
     private static bool IsDiskFull(IOException error) => error.HResult is 28 or unchecked((int)0x80070070);
 
-    private string ConversationText => plan.Data ?? Path.Combine(DataDirectory, SmallWorldWriter.Conversations);
+    private string[] Conversations => plan.Data is { } own ? [$"talk={own}"]
+        : [$"talk={Path.Combine(DataDirectory, SmallWorldWriter.Conversations)}", $"drills={Path.Combine(DataDirectory, SmallWorldWriter.Drills)}"];
 
     private void Begin(bool resume)
     {
