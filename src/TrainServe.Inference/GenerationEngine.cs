@@ -116,6 +116,23 @@ public sealed class GenerationEngine : IAsyncDisposable
         return reading.Mean;
     }
 
+    /// <summary>The score that a reward model gives a whole text.</summary>
+    /// <exception cref="ArgumentException">There are no tokens, more than the context holds, or unknown ones.</exception>
+    /// <exception cref="NotSupportedException">The model is no reward model.</exception>
+    /// <exception cref="NonFiniteLogitsException">The score is no number.</exception>
+    /// <exception cref="QueueFullException">Too much is waiting already.</exception>
+    /// <exception cref="EngineFaultException">The engine has failed or was stopped.</exception>
+    public async Task<float> RewardAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken = default)
+    {
+        if (!Config.IsRewardModel)
+        {
+            throw new NotSupportedException("The model is no reward model: it has no score.");
+        }
+        var reading = new RewardReading();
+        await ReadAsync(ids, reading, cancellationToken);
+        return float.IsFinite(reading.Score) ? reading.Score : throw new NonFiniteLogitsException();
+    }
+
     /// <summary>Stops after the step at hand. Requests that have not ended fail with <see cref="EngineFaultException"/>; who wants them finished waits for them first.</summary>
     public async ValueTask DisposeAsync()
     {

@@ -81,6 +81,7 @@ internal static class ServerHost
         services.AddSingleton<MessagesEndpoints>();
         services.AddSingleton<ResponsesEndpoints>();
         services.AddSingleton<EmbeddingsEndpoints>();
+        services.AddSingleton<ScoreEndpoints>();
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
         services.AddExceptionHandler<ApiExceptionHandler>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
@@ -93,7 +94,7 @@ internal static class ServerHost
         services.AddOpenApi(ApiDocument.Configure);
         services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
             .WithOrigins([.. options.CorsOrigins]).AllowAnyHeader().AllowAnyMethod()
-            .WithExposedHeaders("x-request-id", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
+            .WithExposedHeaders("x-request-id", "x-model-version", "retry-after", "retry-after-ms", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests",
                 "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")));
     }
 
@@ -104,6 +105,7 @@ internal static class ServerHost
         MessagesEndpoints.Map(app);
         ResponsesEndpoints.Map(app);
         EmbeddingsEndpoints.Map(app);
+        ScoreEndpoints.Map(app);
         TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
         AdminEndpoints.Map(app);

@@ -1,3 +1,4 @@
+using TrainServe.Core;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Packaging.Import;
 using TrainServe.Export;
@@ -12,6 +13,14 @@ internal static class ModelDirectory
     public static ModelPackage Tiny(string directory, int contextLength = 8192, ulong seed = 1)
     {
         TinyPackages.Write(directory, TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 48, heads: 2, keyValueHeads: 1, maxPositions: contextLength), seed);
+        return Export(directory);
+    }
+
+    /// <summary>A reward model of random weights.</summary>
+    public static ModelPackage TinyReward(string directory, ulong seed = 1)
+    {
+        var config = TinyModels.Config(TinyPackages.VocabSize, maxPositions: 256) with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 };
+        TinyPackages.Write(directory, config, seed);
         return Export(directory);
     }
 

@@ -50,6 +50,33 @@ public sealed class ReadingTests
     }
 
     [Fact]
+    public async Task The_score_of_a_reward_model_is_that_after_the_last_token_however_the_text_is_cut()
+    {
+        using var model = new ExportedModel(TinyModels.RewardModel());
+        int[] ids = model.Text(40);
+        float expected, earlier;
+        using (var runner = model.OpenRunner())
+        {
+            expected = runner.Prefill(0, 0, ids, allLogits: false)[0];
+            earlier = runner.Prefill(0, 0, ids.AsSpan(0, 39), allLogits: false)[0];
+        }
+        Assert.NotEqual(expected, earlier, 1e-3);
+        foreach (int chunk in new[] { 2, 7, 64 })
+        {
+            await using var engine = Engine(model, chunk);
+            Assert.Equal(expected, await engine.RewardAsync(ids), 1e-4);
+        }
+    }
+
+    [Fact]
+    public async Task Who_writes_has_no_score()
+    {
+        using var model = new ExportedModel(TinyModels.Config());
+        await using var engine = Engine(model, chunk: 8);
+        await Assert.ThrowsAsync<NotSupportedException>(() => engine.RewardAsync([1, 2]));
+    }
+
+    [Fact]
     public async Task Reading_and_writing_go_on_side_by_side()
     {
         using var model = new ExportedModel(TinyModels.Config());

@@ -24,6 +24,12 @@ internal sealed class ScriptedEngine : ITextEngine
     public Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) =>
         Embed is null ? throw new NotSupportedException() : Task.FromResult(Embed(ids));
 
+    /// <summary>Scores a text; null for a model that is no reward model.</summary>
+    public Func<IReadOnlyList<int>, float>? Reward { get; set; }
+
+    public Task<float> RewardAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) =>
+        Reward is null ? throw new NotSupportedException() : Task.FromResult(Reward(ids));
+
     public int Running => Volatile.Read(ref _running);
 
     /// <summary>Why the engine is dead.</summary>

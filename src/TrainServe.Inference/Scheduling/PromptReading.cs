@@ -48,3 +48,12 @@ internal sealed class MeanHiddenReading(int width) : PromptReading
         _count += count;
     }
 }
+
+/// <summary>A reward model's score after the last token.</summary>
+internal sealed class RewardReading : PromptReading
+{
+    public float Score { get; private set; }
+
+    public override void Take(IModelRunner runner, TokenSampler sampler, int slot, int start, ReadOnlySpan<int> tokens, int count) =>
+        Score = runner.Prefill(slot, start, tokens.Slice(start, count), allLogits: false)[0];
+}

@@ -12,4 +12,7 @@ internal interface ITextEngine : IAsyncDisposable
 
     /// <inheritdoc cref="GenerationEngine.EmbedAsync"/>
     Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken);
+
+    /// <inheritdoc cref="GenerationEngine.RewardAsync"/>
+    Task<float> RewardAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken);
 }

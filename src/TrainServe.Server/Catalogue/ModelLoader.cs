@@ -16,10 +16,6 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     public async Task<ServedModel> LoadAsync(string directory, CancellationToken cancellationToken)
     {
         var package = ModelPackage.OpenVerified(directory);
-        if (package.Config.IsRewardModel)
-        {
-            throw new InvalidDataException($"{directory} is a reward model, which scores text and writes none.");
-        }
         string precision = PrecisionChoice.Of(package, options.PrecisionOf(package.Name));
         package.RequireCertificate(precision);
         var tokenizer = package.LoadTokenizer();
@@ -101,10 +97,16 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     /// <summary>One short answer, so that the first caller does not wait for what is only done once.</summary>
     private static async Task WarmUpAsync(ServedModel model, CancellationToken cancellationToken)
     {
+        int[] prompt = [.. Enumerable.Repeat(0, Math.Min(8, model.ContextLength - 1))];
+        if (model.IsRewardModel)
+        {
+            await model.Engine.RewardAsync(prompt, cancellationToken);
+            return;
+        }
         var request = new GenerationRequest
         {
             Id = "warm-up",
-            PromptIds = [.. Enumerable.Repeat(0, Math.Min(8, model.ContextLength - 1))],
+            PromptIds = prompt,
             MaxNewTokens = 4,
             Sampling = SamplingParameters.Greedy,
             StopTokenIds = [],
@@ -120,6 +122,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         public EngineStatus Status => engine.Status;
         public IAsyncEnumerable<GeneratedToken> GenerateAsync(GenerationRequest request, CancellationToken cancellationToken) => engine.GenerateAsync(request, cancellationToken);
         public Task<float[]> EmbedAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) => engine.EmbedAsync(ids, cancellationToken);
+        public Task<float> RewardAsync(IReadOnlyList<int> ids, CancellationToken cancellationToken) => engine.RewardAsync(ids, cancellationToken);
         public ValueTask DisposeAsync() => engine.DisposeAsync();
     }
 }

@@ -39,6 +39,9 @@ internal sealed class ServedModel : IAsyncDisposable
 
     public string Id => Package.Name;
 
+    /// <summary>It judges texts and writes none.</summary>
+    public bool IsRewardModel => Package.Config.IsRewardModel;
+
     /// <summary>Names this version of the model in every answer that it makes.</summary>
     public string Fingerprint => field ??= $"fp_{LineageId[..12]}_{Precision}";
 
@@ -52,7 +55,30 @@ internal sealed class ServedModel : IAsyncDisposable
     public int? ToolCallId => Template.Name == "trainserve" ? Tokenizer.Special.TryGetId(SpecialTokens.ToolCall) : null;
 
     public ModelObject Describe() => new(Id, Package.Manifest!.Created.ToUnixTimeSeconds(), new ModelMetadata(
-        ContextLength, Package.Config.ParameterCount, Package.Config.VocabSize, Precision, Fingerprint, LineageId, Package.Manifest.Lineage));
+        ContextLength, Package.Config.ParameterCount, Package.Config.VocabSize, Precision, IsRewardModel ? "score" : "generate", Fingerprint, LineageId, Package.Manifest.Lineage));
+
+    /// <summary>The engine decides again; this spares a hopeless request the work of tokenizing.</summary>
+    /// <exception cref="ServerUnavailableException">Too much waits already.</exception>
+    public void RequireRoom(ServerOptions options)
+    {
+        var status = Engine.Status;
+        if (status.Waiting >= options.MaxQueuedRequests || status.WaitingPromptTokens >= options.MaxQueuedPromptTokens)
+        {
+            throw Busy(status.Waiting);
+        }
+    }
+
+    /// <summary>The refusal of a full queue, with the time in which half of it will be done.</summary>
+    public ServerUnavailableException Busy(int waiting) => new("The server is busy: its queue is full. Please try again.", Rate.RetryAfter(waiting), "server_overloaded");
+
+    /// <exception cref="InvalidRequestException">It is a reward model.</exception>
+    public void RequireWriter()
+    {
+        if (IsRewardModel)
+        {
+            throw new InvalidRequestException($"'{Id}' is a reward model, which scores texts (POST /score) and writes none.", "model", "unsupported_model");
+        }
+    }
 
     /// <exception cref="InvalidRequestException">An id is not of this model's vocabulary.</exception>
     public void RequireVocabulary(IEnumerable<int> ids, string param)

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace TrainServe.Server.Contracts;
 
-internal sealed record EmbeddingList(IReadOnlyList<EmbeddingObject> Data, string Model, EmbeddingUsage Usage)
+internal sealed record EmbeddingList(IReadOnlyList<EmbeddingObject> Data, string Model, ReadingUsage Usage)
 {
     public string Object => "list";
 }
@@ -11,9 +11,4 @@ internal sealed record EmbeddingList(IReadOnlyList<EmbeddingObject> Data, string
 internal sealed record EmbeddingObject(int Index, JsonElement Embedding)
 {
     public string Object => "embedding";
-}
-
-internal sealed record EmbeddingUsage(int PromptTokens)
-{
-    public int TotalTokens => PromptTokens;
 }

@@ -29,6 +29,7 @@ namespace TrainServe.Server.Contracts;
 [JsonSerializable(typeof(ResponseEvent))]
 [JsonSerializable(typeof(ResponseErrorEvent))]
 [JsonSerializable(typeof(EmbeddingList))]
+[JsonSerializable(typeof(ScoreList))]
 [JsonSerializable(typeof(float[]))]
 [JsonSerializable(typeof(string))]
 [JsonSerializable(typeof(ErrorResponse))]

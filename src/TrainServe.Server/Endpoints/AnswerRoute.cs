@@ -53,7 +53,8 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         var request = Parse(body.Span);
         using var lease = services.Catalogue.Lease(request.Model);
         var model = lease.Model;
-        RequireRoom(model);
+        model.RequireWriter();
+        model.RequireRoom(Options);
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         var prompts = Encode(model, request);
         // Prompts are shared within a key's own requests only: the time of an answer must not tell one caller what another asked.
@@ -67,6 +68,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
             LogPrompt(services.Log, context.TraceIdentifier, string.Join('\n', prompts.Select(prompt => model.Tokenizer.Decode(prompt, skipSpecial: false))));
         }
         await using var run = new TextRun(model.Engine, plan, choices, promptTokens, observer, stop.Token);
+        answer.Tell(context.Response);
         try
         {
             await WriteAsync(context, answer, request, run, stop.Token);
@@ -78,7 +80,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
             observer.Failed(run.Usage, context.RequestAborted.IsCancellationRequested ? CallerLeft : ApiError.Of(exception).Status);
             if (exception is QueueFullException full)
             {
-                throw Busy(model, full.Waiting);
+                throw model.Busy(full.Waiting);
             }
             throw;
         }
@@ -106,19 +108,6 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         string? key = context.Features.Caller()?.Name;
         return request.CacheSalt is null ? key : $"{key}\n{request.CacheSalt}"; // a name has no line break
     }
-
-    // The engine decides again; this spares a hopeless request the work of tokenizing.
-    private void RequireRoom(ServedModel model)
-    {
-        var status = model.Engine.Status;
-        if (status.Waiting >= Options.MaxQueuedRequests || status.WaitingPromptTokens >= Options.MaxQueuedPromptTokens)
-        {
-            throw Busy(model, status.Waiting);
-        }
-    }
-
-    private static ServerUnavailableException Busy(ServedModel model, int waiting) =>
-        new("The server is busy: its queue is full. Please try again.", model.Rate.RetryAfter(waiting), "server_overloaded");
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Request {RequestId} asks: {Prompt}")]
     private static partial void LogPrompt(ILogger log, string requestId, string prompt);

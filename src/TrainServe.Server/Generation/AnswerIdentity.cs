@@ -10,4 +10,7 @@ internal sealed record AnswerIdentity(string Id, long Created, string Model, str
     /// <param name="time">When.</param>
     public static AnswerIdentity New(string prefix, ServedModel model, TimeProvider time) =>
         new($"{prefix}{Guid.NewGuid():N}", time.GetUtcNow().ToUnixTimeSeconds(), model.Id, model.Fingerprint);
+
+    /// <summary>Names the version in a header, since not every API has a field for it.</summary>
+    public void Tell(HttpResponse response) => response.Headers["x-model-version"] = Fingerprint;
 }
