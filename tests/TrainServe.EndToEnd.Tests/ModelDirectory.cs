@@ -16,6 +16,16 @@ internal static class ModelDirectory
         return Export(directory);
     }
 
+    /// <summary>The same, but it always says the likeliest token where a request does not wish otherwise. It goes round in circles and never ends.</summary>
+    public static ModelPackage Endless(string directory)
+    {
+        var package = Tiny(directory);
+        string path = Path.Combine(directory, ModelPackage.GenerationConfigFile);
+        File.WriteAllText(path, """{"do_sample":false}""");
+        (package.Manifest! with { Files = [.. package.Manifest.Files, ModelPackageWriter.Describe(directory, path)] }).Write(package.ManifestPath);
+        return ModelPackage.OpenVerified(directory);
+    }
+
     /// <summary>A reward model of random weights.</summary>
     public static ModelPackage TinyReward(string directory, ulong seed = 1)
     {

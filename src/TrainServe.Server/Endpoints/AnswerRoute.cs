@@ -69,10 +69,12 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         }
         await using var run = new TextRun(model.Engine, plan, choices, promptTokens, observer, stop.Token);
         answer.Tell(context.Response);
+        bool answered = false;
+        model.Rate.Began();
         try
         {
             await WriteAsync(context, answer, request, run, stop.Token);
-            model.Rate.Finished();
+            answered = true;
             observer.Finished(run.Usage, run.FinishReasons);
         }
         catch (Exception exception)
@@ -86,6 +88,7 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         }
         finally
         {
+            model.Rate.Ended(answered);
             await services.Limits.ChargeAnswerAsync(context, run.CompletionTokens);
         }
         LogAnswered(services.Log, context.TraceIdentifier, answer.Id, model.Id, request.Stream, run.PromptTokens, run.CompletionTokens,

@@ -10,7 +10,7 @@ namespace TrainServe.Server.Endpoints;
 /// <summary><c>POST /v1/messages</c> and <c>POST /v1/messages/count_tokens</c>, as Anthropic's clients ask.</summary>
 internal sealed class MessagesEndpoints(AnswerServices services) : AnswerRoute<MessagesRequest, AnthropicMessage>(services)
 {
-    private readonly ModelCatalogue _catalogue = services.Catalogue;
+    private readonly AnswerServices _services = services;
 
     protected override string IdPrefix => "msg_";
     protected override string PromptName => "messages";
@@ -51,9 +51,10 @@ internal sealed class MessagesEndpoints(AnswerServices services) : AnswerRoute<M
 
     private async Task CountAsync(HttpContext context)
     {
+        await _services.Limits.EnterAsync(context);
         var body = await RequestBody.ReadAsync(context.Request, Options.MaxBodyBytes, context.RequestAborted);
         var request = MessagesRequest.ParseCount(body.Span, Options.MaxMessages);
-        var count = new TokenCount(ChatPrompt.Encode(_catalogue.Find(request.Model), request).Length);
+        var count = new TokenCount(ChatPrompt.Encode(_services.Catalogue.Find(request.Model), request).Length);
         await context.Response.WriteAsJsonAsync(count, WireJson.Wire.TokenCount, "application/json", context.RequestAborted);
     }
 }

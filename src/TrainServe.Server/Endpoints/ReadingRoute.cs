@@ -51,15 +51,31 @@ internal abstract class ReadingRoute<TRequest, TFinding, TAnswer>(AnswerServices
         }
         int tokens = prompts.Sum(prompt => prompt.Length);
         await services.Limits.ChargePromptAsync(context, tokens);
-        var findings = new TFinding[prompts.Count];
-        for (int i = 0; i < findings.Length; i++)
-        {
-            findings[i] = await ReadOneAsync(model, prompts[i], stop.Token);
-        }
+        var findings = await ReadAllAsync(model, prompts, stop.Token);
         services.Metrics.PromptTokens.Add(tokens, model.Id);
         var answer = AnswerIdentity.New(IdPrefix, model, services.Time);
         answer.Tell(context.Response);
         await context.Response.WriteAsJsonAsync(Answer(answer, request, findings, tokens), AnswerType, "application/json", context.RequestAborted);
+    }
+
+    private async Task<TFinding[]> ReadAllAsync(ServedModel model, IReadOnlyList<int[]> prompts, CancellationToken cancellationToken)
+    {
+        var findings = new TFinding[prompts.Count];
+        bool answered = false;
+        model.Rate.Began();
+        try
+        {
+            for (int i = 0; i < findings.Length; i++)
+            {
+                findings[i] = await ReadOneAsync(model, prompts[i], cancellationToken);
+            }
+            answered = true;
+            return findings;
+        }
+        finally
+        {
+            model.Rate.Ended(answered);
+        }
     }
 
     private async Task<TFinding> ReadOneAsync(ServedModel model, int[] ids, CancellationToken cancellationToken)

@@ -76,6 +76,7 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
         StatusCodes.Status413PayloadTooLarge => "request_too_large",
         StatusCodes.Status429TooManyRequests => "rate_limit_error",
         StatusCodes.Status503ServiceUnavailable => "overloaded_error",
+        StatusCodes.Status408RequestTimeout or StatusCodes.Status504GatewayTimeout => "timeout_error",
         < StatusCodes.Status500InternalServerError => InvalidRequest,
         _ => "api_error",
     }, Detail.Message), requestId);

@@ -12,6 +12,7 @@ namespace TrainServe.Server.Generation;
 /// <remarks>The first byte waits for the first token or the first ping, so that what fails early still has a real HTTP status.</remarks>
 internal abstract class AnswerStream(HttpContext context, AnswerIdentity answer, TimeSpan pingInterval, TimeProvider time)
 {
+    private static readonly TimeSpan FaultPause = TimeSpan.FromMilliseconds(200);
     private readonly PipeWriter _body = context.Response.BodyWriter;
     private readonly Utf8JsonWriter _json = new(context.Response.BodyWriter, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true });
     private bool _begun;
@@ -32,6 +33,8 @@ internal abstract class AnswerStream(HttpContext context, AnswerIdentity answer,
         {
             Fault(ApiError.Of(exception));
             await _body.FlushAsync(CancellationToken.None);
+            // Clients that pass the body through streams of their own drop what is queued in them when the connection breaks.
+            await Task.Delay(FaultPause, time, CancellationToken.None);
             throw new BrokenStreamException(answer.Id, exception);
         }
     }

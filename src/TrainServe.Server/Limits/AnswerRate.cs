@@ -1,35 +1,55 @@
 namespace TrainServe.Server.Limits;
 
-/// <summary>How many answers a model has finished of late: what a caller who finds the queue full has to wait for.</summary>
+/// <summary>How long a model took for each of its latest answers while it had work: what a caller who finds the queue full has to wait for.</summary>
 internal sealed class AnswerRate(TimeProvider time)
 {
     private const int Remembered = 32;
     private static readonly TimeSpan Least = TimeSpan.FromSeconds(1), Most = TimeSpan.FromSeconds(120);
-    private readonly Queue<long> _ends = new(Remembered);
+    private readonly Queue<TimeSpan> _times = new(Remembered);
+    private readonly Lock _gate = new();
+    private TimeSpan _sum;
+    private int _running;
+    private long _since;
 
-    public void Finished()
+    public void Began()
     {
-        lock (_ends)
+        lock (_gate)
         {
-            if (_ends.Count == Remembered)
+            if (_running++ == 0)
             {
-                _ends.Dequeue();
+                _since = time.GetTimestamp(); // the time before was idle
             }
-            _ends.Enqueue(time.GetTimestamp());
+        }
+    }
+
+    /// <param name="answered">Whether it came to an answer; what others cost counts towards the next one.</param>
+    public void Ended(bool answered)
+    {
+        lock (_gate)
+        {
+            _running--;
+            if (!answered)
+            {
+                return;
+            }
+            if (_times.Count == Remembered)
+            {
+                _sum -= _times.Dequeue();
+            }
+            long now = time.GetTimestamp();
+            var taken = time.GetElapsedTime(_since, now);
+            _since = now;
+            _times.Enqueue(taken);
+            _sum += taken;
         }
     }
 
     /// <summary>The time in which half of the waiting requests will be done, at the measured rate; a second where nothing was measured yet.</summary>
     public TimeSpan RetryAfter(int waiting)
     {
-        lock (_ends)
+        lock (_gate)
         {
-            if (_ends.Count < 2)
-            {
-                return Least;
-            }
-            var each = time.GetElapsedTime(_ends.Peek()) / _ends.Count;
-            var wait = each * Math.Max(1, waiting / 2);
+            var wait = _times.Count == 0 ? Least : _sum / _times.Count * Math.Max(1, waiting / 2);
             return wait < Least ? Least : wait > Most ? Most : wait;
         }
     }

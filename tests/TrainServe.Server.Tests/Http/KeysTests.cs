@@ -84,6 +84,24 @@ public sealed class KeysTests
         Assert.False(other.Headers.Contains("x-ratelimit-limit-requests"));
     }
 
+    [Theory]
+    [InlineData("/tokenize", "\"prompt\":\"a\"")]
+    [InlineData("/detokenize", "\"tokens\":[97]")]
+    [InlineData("/apply-template", "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]")]
+    [InlineData("/v1/messages/count_tokens", "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]")]
+    [InlineData("/v1/embeddings", "\"input\":\"a\"")]
+    [InlineData("/score", "\"text_1\":\"a\",\"text_2\":\"b\"")]
+    public async Task Whatever_makes_work_counts_as_a_request(string path, string fields)
+    {
+        var engine = ScriptedEngine.Saying('h');
+        (engine.Embed, engine.Reward) = (_ => [1], _ => 1);
+        await using var server = await StartAsync(engine, Key(0, "ann", "ann-secret"), ["--TrainServe:Keys:0:RequestsPerMinute=1"]);
+        server.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "ann-secret");
+        Assert.Equal(HttpStatusCode.OK, (await server.PostToAsync(path, $"{{\"model\":\"tiny\",{fields}}}")).StatusCode);
+        using var refused = await server.PostToAsync(path, $"{{\"model\":\"tiny\",{fields}}}");
+        Assert.Equal((HttpStatusCode.TooManyRequests, "1"), (refused.StatusCode, Header(refused, "x-ratelimit-limit-requests")));
+    }
+
     [Fact]
     public async Task Tokens_of_prompt_and_answer_count_together()
     {

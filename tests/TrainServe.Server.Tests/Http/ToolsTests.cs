@@ -84,6 +84,17 @@ public sealed class ToolsTests
     }
 
     [Theory]
+    [InlineData("\"output_config\":{\"effort\":\"high\",\"format\":{\"type\":\"json_schema\",\"schema\":SCHEMA}}")]
+    [InlineData("\"output_format\":{\"type\":\"json_schema\",\"schema\":SCHEMA}")]
+    public async Task Anthropics_clients_get_the_form_that_they_ask_for(string format)
+    {
+        const string schema = """{"type":"object","properties":{"a":{"enum":[1,"b"]}},"required":["a"],"additionalProperties":false}""";
+        await using var server = await StartAsync(_ => new ScriptedEngine { Script = Draw });
+        var message = await server.AnswerAsync("/v1/messages", $"{{{LongAsk},{format.Replace("SCHEMA", schema, StringComparison.Ordinal)},\"seed\":1}}");
+        Assert.Matches("^\\{\"a\": ?(1|\"b\")\\}$", message.GetProperty("content")[0].GetProperty("text").GetString());
+    }
+
+    [Theory]
     [InlineData("\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"x\",\"strict\":true,\"schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,\"b\"]}},\"required\":[\"a\"],\"additionalProperties\":false}}}", "^\\{\"a\": ?(1|\"b\")\\}$")]
     [InlineData("\"guided_regex\":\"^[a-c]{3}$\"", "^[a-c]{3}$")]
     [InlineData("\"guided_choice\":[\"yes\",\"no\"]", "^(yes|no)$")]

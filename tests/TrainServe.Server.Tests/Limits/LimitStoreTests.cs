@@ -85,12 +85,33 @@ public sealed class LimitStoreTests
         Assert.Equal(TimeSpan.FromSeconds(1), rate.RetryAfter(100));
         for (int i = 0; i < 100; i++)
         {
+            // Idle time between them says nothing of how fast the model is.
+            time.Advance(TimeSpan.FromMinutes(1));
+            rate.Began();
             time.Advance(TimeSpan.FromSeconds(0.5));
-            rate.Finished();
+            rate.Ended(answered: true);
         }
         // Two answers a second; half of forty are done in ten.
-        Assert.InRange(rate.RetryAfter(40).TotalSeconds, 9, 11);
+        Assert.Equal(10, rate.RetryAfter(40).TotalSeconds, 1e-6);
         Assert.Equal(TimeSpan.FromSeconds(120), rate.RetryAfter(100_000));
+    }
+
+    [Fact]
+    public void Answers_that_are_made_together_share_the_time_and_those_that_were_left_add_to_it()
+    {
+        var time = new ManualTime();
+        var rate = new AnswerRate(time);
+        for (int i = 0; i < 4; i++)
+        {
+            rate.Began();
+        }
+        time.Advance(TimeSpan.FromSeconds(8));
+        rate.Ended(answered: false);
+        rate.Ended(answered: false);
+        rate.Ended(answered: true);
+        rate.Ended(answered: true);
+        // Two answers in eight seconds; half of ten waiting are five.
+        Assert.Equal(20, rate.RetryAfter(10).TotalSeconds, 1e-6);
     }
 
     private sealed class ManualTime : TimeProvider
