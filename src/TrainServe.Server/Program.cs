@@ -1,4 +1,5 @@
 using TrainServe.Server;
+using TrainServe.Server.Documentation;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Security;
 
@@ -11,6 +12,11 @@ try
     if (args is [NewKey.Verb, .. var name])
     {
         return NewKey.Run(name, Console.Out);
+    }
+    if (args is [ParameterMarkdown.Verb])
+    {
+        Console.Out.Write(ParameterMarkdown.Text);
+        return 0;
     }
     await using var app = ServerHost.Build(args);
     await app.RunAsync();

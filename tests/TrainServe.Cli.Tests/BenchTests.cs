@@ -107,8 +107,8 @@ public sealed class BenchTests : IDisposable
 
     private static async Task<(IReadOnlyList<LoadSample> Samples, TimeSpan Elapsed)> RunAsync(LoadPlan plan, FakeServer server)
     {
-        using var generator = new LoadGenerator(plan.Validated(), apiKey: null, server);
-        return await generator.RunAsync(CancellationToken.None);
+        using var target = new HttpLoadTarget(plan.Validated(), apiKey: null, server);
+        return await new LoadGenerator(plan, target).RunAsync(CancellationToken.None);
     }
 
     /// <summary>Answers with three words after a moment.</summary>

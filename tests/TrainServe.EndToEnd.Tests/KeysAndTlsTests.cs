@@ -1,8 +1,12 @@
+using System.ClientModel;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Anthropic;
+using Microsoft.Extensions.AI;
+using OpenAI;
 using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests;
@@ -42,6 +46,32 @@ public sealed class KeysAndTlsTests(NodePackages packages) : IClassFixture<NodeP
             "--TrainServe:Keys:0:Name=ann", $"--TrainServe:Keys:0:Sha256={hash}", "--TrainServe:Keys:0:RequestsPerMinute=60");
         var (exitCode, output) = await NodePackages.RunAsync("node", ["retry.mjs", server.Client.BaseAddress!.ToString().TrimEnd('/')], ("TRAINSERVE_KEY", "retry-key"));
         Assert.True(exitCode == 0, output);
+    }
+
+    [Fact]
+    public async Task Clients_for_NET_obey_the_time_that_they_are_told_to_wait()
+    {
+        ModelDirectory.Tiny(_models.PathOf("tiny"));
+        string hash = Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes("retry-key")));
+        await using var server = await ServerProcess.StartAsync(_models.FullName, "--threads", "1",
+            "--TrainServe:Keys:0:Name=ann", $"--TrainServe:Keys:0:Sha256={hash}", "--TrainServe:Keys:0:RequestsPerMinute=30");
+        server.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "retry-key");
+        IChatClient[] clients =
+        [
+            new OpenAI.Chat.ChatClient("tiny", new ApiKeyCredential("retry-key"), new OpenAIClientOptions { Endpoint = new Uri(server.Client.BaseAddress!, "v1") }).AsIChatClient(),
+            new AnthropicClient { ApiKey = "retry-key", BaseUrl = server.Client.BaseAddress!.ToString().TrimEnd('/'), MaxRetries = 3 }.AsIChatClient("tiny", 100),
+        ];
+        foreach (var client in clients)
+        {
+            HttpResponseMessage refused;
+            do
+            {
+                refused = await server.PostAsync("""{"model":"tiny","messages":[{"role":"user","content":"a"}],"max_tokens":1}""");
+            }
+            while (refused.StatusCode != HttpStatusCode.TooManyRequests);
+            Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 2);
+            await client.GetResponseAsync("hello", new ChatOptions { MaxOutputTokens = 1 });
+        }
     }
 
     [Fact]

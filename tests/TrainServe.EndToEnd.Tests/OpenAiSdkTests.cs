@@ -1,6 +1,7 @@
 using System.ClientModel;
 using OpenAI;
 using OpenAI.Chat;
+using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests;
 
@@ -88,6 +89,24 @@ public sealed class OpenAiSdkTests(TinyServer tiny) : IClassFixture<TinyServer>
         ChatCompletion answer = await Client("tiny").CompleteChatAsync([new UserChatMessage("hello")], options);
         using var point = System.Text.Json.JsonDocument.Parse(answer.Content[0].Text);
         Assert.Equal(["x", "y"], point.RootElement.EnumerateObject().Select(property => property.Name));
+    }
+
+    [Fact]
+    public async Task It_embeds_texts()
+    {
+        var vectors = await new OpenAI.Embeddings.EmbeddingClient("tiny", new ApiKeyCredential("none"), Options()).GenerateEmbeddingsAsync(["hello", "world"]);
+        Assert.Equal(2, vectors.Value.Count);
+        Assert.All(vectors.Value, vector => Assert.Equal(1, vector.ToFloats().ToArray().Sum(value => value * value), 1e-4f));
+    }
+
+    [Fact]
+    public async Task It_leaves_a_stream_and_the_slot_is_free()
+    {
+        await foreach (var _ in Client("tiny").CompleteChatStreamingAsync([new UserChatMessage("hello")], new ChatCompletionOptions { MaxOutputTokenCount = 8000, Temperature = 0 }))
+        {
+            break;
+        }
+        await Eventually.AssertAsync(async () => await _server.LoadOfAsync("tiny") == (0, 0));
     }
 
     [Fact]

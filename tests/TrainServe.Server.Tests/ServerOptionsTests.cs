@@ -37,6 +37,13 @@ public sealed class ServerOptionsTests
     }
 
     [Fact]
+    public void Every_setting_is_in_the_README()
+    {
+        string readme = File.ReadAllText(RepositoryRoot.PathOf("README.md"));
+        Assert.All(ServerOptions.Switches.Keys, name => Assert.Contains($"`{name}`", readme));
+    }
+
+    [Fact]
     public void Keys_are_read_and_every_error_in_them_is_reported()
     {
         string hash = Convert.ToHexString(ApiKey.Hash("secret"));

@@ -18,6 +18,9 @@ public sealed record LoadPlan
     public int SharedWords { get; init; }
     public int MaxTokens { get; init; } = 64;
 
+    /// <summary>Answers go on to their most tokens, so that all runs make as many.</summary>
+    public bool IgnoreEos { get; init; }
+
     /// <summary>A request counts for goodput when its first token came within this time of when it was due.</summary>
     public TimeSpan FirstTokenObjective { get; init; } = TimeSpan.FromSeconds(1);
 

@@ -45,7 +45,8 @@ internal static class ParameterPage
         return html.Append("</body></html>\n").ToString();
     }
 
-    private static string Word(Parameter parameter) => parameter.Treatment switch
+    /// <summary>What becomes of a parameter, in a word.</summary>
+    public static string Word(Parameter parameter) => parameter.Treatment switch
     {
         ParameterTreatment.Honoured => "honoured",
         ParameterTreatment.WithoutEffect => "accepted without effect",

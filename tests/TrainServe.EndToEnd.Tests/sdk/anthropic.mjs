@@ -45,6 +45,19 @@ check("tools are called, whole and in a stream, and their results are read", asy
   await client.messages.create({ ...request, tools, messages: [...request.messages, { role: "assistant", content: message.content }, { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: "rain" }] }] });
 });
 
+check("structured outputs", async () => {
+  const schema = { type: "object", properties: { a: { type: "boolean" }, b: { enum: ["x", "y"] } }, required: ["a", "b"], additionalProperties: false };
+  const message = await client.messages.create({ ...request, max_tokens: 100, output_config: { format: { type: "json_schema", schema } } });
+  const thing = JSON.parse(message.content[0].text);
+  assert.ok(typeof thing.a === "boolean" && ["x", "y"].includes(thing.b));
+});
+
+check("leaving a stream", async () => {
+  const stream = client.messages.stream({ ...request, max_tokens: 5000 });
+  stream.on("text", () => stream.abort());
+  await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
+});
+
 check("errors have the client's own types", async () => {
   await assert.rejects(client.messages.create({ ...request, model: "nobody" }), (error) => error instanceof Anthropic.NotFoundError && error.error.error.type === "not_found_error" && !!error.requestID);
   await assert.rejects(client.messages.create({ ...request, temperature: 1.5 }), (error) => error instanceof Anthropic.BadRequestError && error.error.type === "error");

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import Anthropic from "@anthropic-ai/sdk";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText } from "ai";
 import { base, check, runAll } from "./harness.mjs";
 
 const key = process.env.TRAINSERVE_KEY;
@@ -25,7 +27,9 @@ check("without retries the limit is an error of its own type", async () => {
 check("with retries each client comes back in time", async () => {
   const openai = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 8, fetch: counting });
   const anthropic = new Anthropic({ baseURL: base, apiKey: key, maxRetries: 8, fetch: counting });
+  const model = createOpenAICompatible({ name: "trainserve", baseURL: `${base}/v1`, apiKey: key, fetch: counting })("tiny");
   for (let i = 0; i < 2; i++) {
+    await generateText({ model, messages, maxOutputTokens: 1, maxRetries: 8 });
     await openai.chat.completions.create({ model: "tiny", messages, max_tokens: 1 });
     await anthropic.messages.create({ model: "tiny", messages, max_tokens: 1 });
   }

@@ -20,6 +20,13 @@ public sealed class ParameterTablesTests
     }
 
     [Fact]
+    public void The_page_in_the_repository_is_made_of_the_tables()
+    {
+        string page = File.ReadAllText(RepositoryRoot.PathOf("docs/http-parameters.md"));
+        Assert.True(page == TrainServe.Server.Documentation.ParameterMarkdown.Text, "docs/http-parameters.md is of other tables than these; write it anew: TrainServe.Server.dll parameters > docs/http-parameters.md");
+    }
+
+    [Fact]
     public void Every_row_says_what_it_does()
     {
         Assert.All(TrainServe.Server.Documentation.ParameterPage.Tables.SelectMany(table => table.All), parameter => Assert.True(parameter.Effect.Length > 10 && parameter.Effect[^1] == '.', parameter.Name));
