@@ -103,6 +103,34 @@ public sealed class BenchTests : IDisposable
         Assert.Equal(2, (await ConsoleHost.RunAsync("bench", "engine", "--model", model, "--prompt", "128")).ExitCode);
     }
 
+    [Fact]
+    public async Task The_load_of_a_server_can_go_to_an_engine_instead()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128)).Directory, json = _directory.PathOf("figures.json");
+        Assert.Equal(0, (await ConsoleHost.RunAsync("export", "--model", model)).ExitCode);
+
+        var result = await ConsoleHost.RunAsync("bench", "serve", "--engine", model, "--requests", "5", "--concurrency", "2", "--prompt-words", "4", "--max-tokens", "7", "--ignore-eos", "--json", json);
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        var report = JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement.GetProperty("report");
+        Assert.Equal(5, report.GetProperty("answered").GetInt32());
+        Assert.Equal(5 * 7, report.GetProperty("tokens_per_second").GetDouble() * report.GetProperty("seconds").GetDouble(), 1e-3);
+        Assert.Equal(2, (await ConsoleHost.RunAsync("bench", "serve")).ExitCode);
+    }
+
+    [Fact]
+    public async Task Random_weights_can_have_a_tokenizer_of_another_model()
+    {
+        string config = _directory.PathOf("config.json"), text = _directory.WriteText("text.txt", string.Concat(Enumerable.Range(0, 500).Select(i => $"number {i} and ")));
+        TinyModels.Config(400).Write(config);
+        Assert.Equal(0, (await ConsoleHost.RunAsync("tokenizer", "train", "--input", text, "--vocab-size", "300", "--output", _directory.PathOf("tokenizer"))).ExitCode);
+
+        var result = await ConsoleHost.RunAsync("init", "--config", config, "--output", _directory.PathOf("model"), "--tokenizer", _directory.PathOf("tokenizer"));
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Equal(await File.ReadAllBytesAsync(_directory.PathOf("tokenizer/tokenizer.json")), await File.ReadAllBytesAsync(_directory.PathOf("model/tokenizer.json")));
+    }
+
     private static LoadPlan Plan() => new() { Url = new Uri("http://server"), Model = "tiny" };
 
     private static async Task<(IReadOnlyList<LoadSample> Samples, TimeSpan Elapsed)> RunAsync(LoadPlan plan, FakeServer server)

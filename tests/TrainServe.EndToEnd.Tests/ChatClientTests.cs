@@ -60,10 +60,10 @@ public sealed class ChatClientTests(TinyServer tiny) : IClassFixture<TinyServer>
     {
         int asked = 0;
         using var client = new FunctionInvokingChatClient(Client("openai")) { MaximumIterationsPerRequest = 2 };
-        var tool = AIFunctionFactory.Create((int days) => $"rain for {++asked} and {days} days", "get_weather", "The weather.");
+        var tool = AIFunctionFactory.Create((bool tomorrow) => $"rain for {++asked} days, {tomorrow}", "get_weather", "The weather.");
         var response = await client.GetResponseAsync("hello", new ChatOptions { MaxOutputTokens = 200, Tools = [tool], ToolMode = ChatToolMode.RequireAny, AllowMultipleToolCalls = false });
         Assert.True(asked >= 1);
-        Assert.Contains(response.Messages.SelectMany(message => message.Contents).OfType<FunctionResultContent>(), result => $"{result.Result}".StartsWith("rain for 1 and", StringComparison.Ordinal));
+        Assert.Contains(response.Messages.SelectMany(message => message.Contents).OfType<FunctionResultContent>(), result => $"{result.Result}".StartsWith("rain for 1 days", StringComparison.Ordinal));
     }
 
     [Theory]

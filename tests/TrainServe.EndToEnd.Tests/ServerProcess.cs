@@ -39,11 +39,21 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>Memory that the process holds.</summary>
+    public long ResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
     /// <summary>Starts it on a free port and waits until it is ready.</summary>
     public static async Task<ServerProcess> StartAsync(string models, params string[] args)
     {
         var server = await StartListeningAsync(models, args);
-        await Eventually.AssertAsync(async () => (await server.Client.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
+        await server.UntilReadyAsync();
         return server;
     }
 
@@ -63,7 +73,7 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         var handler = new HttpClientHandler { ServerCertificateCustomValidationCallback = (_, presented, _, _) => presented?.Thumbprint == certificate.Thumbprint };
 #pragma warning restore MA0039
         server.Client = new HttpClient(handler) { BaseAddress = await server._address.Task.WaitAsync(TimeSpan.FromSeconds(60)) };
-        await Eventually.AssertAsync(async () => (await server.Client.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
+        await server.UntilReadyAsync();
         return server;
     }
 
@@ -135,6 +145,16 @@ internal sealed partial class ServerProcess : IAsyncDisposable
             await _process.WaitForExitAsync();
         }
         _process.Dispose();
+    }
+
+    // It may share the machine with much else.
+    private async Task UntilReadyAsync()
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(90));
+        while ((await Client.GetAsync("/health/ready", limit.Token)).StatusCode != HttpStatusCode.OK)
+        {
+            await Task.Delay(20, limit.Token);
+        }
     }
 
     private static ServerProcess Launch(IEnumerable<string> args)

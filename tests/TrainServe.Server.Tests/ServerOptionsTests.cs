@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Configuration;
 using TrainServe.Server.Security;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Server.Tests;
 

@@ -56,6 +56,6 @@ internal static class ChatParameters
         WithoutEffect("prediction", "A hint about the answer that could only change its speed.", SkipObject),
         Refused("web_search_options", "this server searches nothing."),
         Refused("moderation", "this server does not moderate."),
-        .. Extensions,
+        .. ExtensionRows.All,
     ]);
 }

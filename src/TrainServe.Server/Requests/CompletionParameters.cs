@@ -30,7 +30,7 @@ internal static class CompletionParameters
         Temperature,
         TopP,
         User,
-        .. Extensions,
+        .. ExtensionRows.All,
         Extension(Honoured<CompletionRequest>("add_special_tokens", "Whether a prompt of text begins with the token that begins texts, as it did in training; true when absent.",
             (ref json, request) => request with { AddSpecialTokens = json.ReadBoolean() })),
     ]);

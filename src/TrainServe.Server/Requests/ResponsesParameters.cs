@@ -64,7 +64,7 @@ internal static class ResponsesParameters
         WithoutEffect("prompt_cache_retention", "A hint for a cache that changes no answer.", (ref json) => json.ReadOneOf("in_memory", "24h")),
         Extension(Seed),
         Extension(Stop),
-        .. Extensions,
+        .. ExtensionRows.All,
     ]);
 
     private static bool ReadInclude(ref JsonRequestReader json)

@@ -4,34 +4,6 @@ using TrainServe.Inference.Constraints;
 
 namespace TrainServe.Server.Requests;
 
-/// <summary>A tool and the grammar of its arguments.</summary>
-internal sealed record Tool(ToolDefinition Definition, GrammarNode Arguments)
-{
-    public string Name => Definition.Name;
-}
-
-/// <summary>Whether tools are called.</summary>
-internal enum ToolUse
-{
-    /// <summary>As the model likes.</summary>
-    Auto,
-
-    /// <summary>Not at all.</summary>
-    None,
-
-    /// <summary>At least one.</summary>
-    Required,
-}
-
-/// <param name="Use">Whether tools are called.</param>
-/// <param name="Name">The one that has to be called, and no other.</param>
-internal sealed record ToolChoice(ToolUse Use, string? Name = null)
-{
-    public static ToolChoice Auto { get; } = new(ToolUse.Auto);
-    public static ToolChoice None { get; } = new(ToolUse.None);
-    public static ToolChoice Required { get; } = new(ToolUse.Required);
-}
-
 /// <summary>Reads tools and the choice among them, as OpenAI's and Anthropic's clients write them.</summary>
 internal static class ToolReader
 {
