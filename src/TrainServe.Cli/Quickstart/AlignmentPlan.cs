@@ -26,19 +26,23 @@ public sealed record AlignmentPlan(AlignmentMethod Method, double Minutes, ulong
         Data = new PromptDataSection { PartTo = Half },
         Rollout = new RolloutSection { Prompts = 64, MaxNewTokens = 48, MicroBatchRows = 64 },
         Update = new UpdateSection { Iterations = Steps(perMinute: 30), Epochs = 2, MinibatchRows = 32, MicroBatchRows = 32 },
-        // A higher weight than is usual: what the model knows about stories must not be lost for answers that only sound better.
-        Kl = new KlSection { Coefficient = 0.1 },
-        Optimizer = Rate(2e-4),
+        // The reward model is right on seven pairs of eight: what it likes above a good answer is mostly its own fault. With no limit, a weight of 0.1 and a rate of 2e-4 the policy
+        // learned to ask back where nothing was unclear, and true answers fell from 71 to 65 of a hundred; so they fall to 67.
+        Ppo = new PpoSection { ScoreLimit = 1 },
+        Kl = new KlSection { Coefficient = 0.3 },
+        Optimizer = Rate(5e-5),
         ValueOptimizer = Rate(1e-3),
         Checkpoint = Saving,
     };
 
+    /// <summary>Small steps: with four times as many, ten times the rate and a third of beta the policy went 12 nats away and forgot how to greet.</summary>
     public DpoRecipe Dpo => new()
     {
         Seed = Seed,
         Data = new PreferenceDataSection { PartTo = Half },
-        Training = new TrainingSection { Steps = Steps(perMinute: 150), BatchRows = 16 },
-        Optimizer = Rate(1e-4) with { WarmupSteps = 10 },
+        Dpo = new DpoSection { Beta = 0.3 },
+        Training = new TrainingSection { Steps = Steps(perMinute: 40), BatchRows = 16 },
+        Optimizer = Rate(1e-5) with { WarmupSteps = 10 },
         Checkpoint = Saving,
     };
 

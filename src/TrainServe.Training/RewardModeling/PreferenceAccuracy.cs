@@ -40,15 +40,19 @@ public sealed record PreferenceAccuracy
         };
     }
 
-    /// <summary>The factor on scores that makes the mean loss least.</summary>
-    /// <remarks>Temperature scaling, Guo et al. 2017. The loss is convex in the factor: its logarithm is found by golden section.</remarks>
+    /// <summary>The factor on scores that makes the mean loss least, were one pair in n + 2 labelled the other way.</summary>
+    /// <remarks>
+    /// Temperature scaling, Guo et al. 2017, with Platt's targets (1999): of n pairs that are all right nothing tells a large factor from a larger one, and scores would have no bound.
+    /// The loss is convex in the factor: its logarithm is found by golden section.
+    /// </remarks>
     public static double BestScale(IReadOnlyList<double> differences)
     {
-        double low = Math.Log(0.01), high = Math.Log(100), ratio = (Math.Sqrt(5) - 1) / 2;
+        double low = Math.Log(0.01), high = Math.Log(100), ratio = (Math.Sqrt(5) - 1) / 2, other = 1.0 / (differences.Count + 2);
+        double Smoothed(double scale) => (1 - other) * MeanLoss(differences, scale) + other * MeanLoss(differences, -scale);
         for (int i = 0; i < 60; i++)
         {
             double left = high - ratio * (high - low), right = low + ratio * (high - low);
-            (low, high) = MeanLoss(differences, Math.Exp(left)) < MeanLoss(differences, Math.Exp(right)) ? (low, right) : (left, high);
+            (low, high) = Smoothed(Math.Exp(left)) < Smoothed(Math.Exp(right)) ? (low, right) : (left, high);
         }
         return Math.Exp((low + high) / 2);
     }

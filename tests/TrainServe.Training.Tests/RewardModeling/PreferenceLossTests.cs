@@ -56,7 +56,16 @@ public sealed class PreferenceLossTests
     [Fact]
     public void Calibration_finds_the_factor_whose_probabilities_are_the_frequencies()
     {
-        // Three of four right at a difference of 2: sigmoid(2 s) = 3/4 where s = ln(3) / 2.
-        Assert.Equal(Math.Log(3) / 2, PreferenceAccuracy.BestScale([2, 2, 2, -2]), 1e-5);
+        // Three of four right at a difference of 2, each with a sixth of its weight on the other side: sigmoid(2 s) = 3/4 * 5/6 + 1/4 * 1/6 = 2/3 where s = ln(2) / 2.
+        Assert.Equal(Math.Log(2) / 2, PreferenceAccuracy.BestScale([2, 2, 2, -2]), 1e-5);
+        // With many pairs that is the frequency itself, here 3/4.
+        Assert.Equal(Math.Log(3) / 2, PreferenceAccuracy.BestScale([.. Enumerable.Range(0, 4000).Select(i => i % 4 == 0 ? -2.0 : 2)]), 1e-3);
+    }
+
+    [Fact]
+    public void Pairs_that_are_all_right_do_not_make_scores_boundless()
+    {
+        // sigmoid(2 s) = 5/6 where s = ln(5) / 2.
+        Assert.Equal(Math.Log(5) / 2, PreferenceAccuracy.BestScale([2, 2, 2, 2]), 1e-5);
     }
 }
