@@ -10,7 +10,7 @@ ARG BASE_RUNTIME=mcr.microsoft.com/dotnet/aspnet:10.0
 # What a restore reads, and nothing else, with fixed times: a change in the code leaves this stage's result as it was.
 FROM ${BASE_SDK} AS projects
 WORKDIR /all
-COPY global.json Directory.Build.props Directory.Build.targets Directory.Packages.props BannedSymbols.txt ./
+COPY global.json Directory.Build.props Directory.Build.targets Directory.Packages.props ./
 COPY src src
 RUN mkdir /projects \
  && find . -type f \( -name '*.csproj' -o -name '*.props' -o -name '*.targets' -o -name 'global.json' \) -exec cp --parents '{}' /projects \; \
@@ -22,7 +22,7 @@ ENV DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 WORKDIR /source
 COPY --from=projects /projects .
 RUN dotnet restore src/TrainServe.Server -p:Accelerator=${ACCELERATOR}
-COPY BannedSymbols.txt .editorconfig ./
+COPY .editorconfig ./
 COPY src src
 RUN dotnet publish src/TrainServe.Server -c Release --no-restore -p:Accelerator=${ACCELERATOR} -p:DebugType=none -o /app
 
@@ -32,7 +32,7 @@ ENV DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 WORKDIR /source
 COPY --from=projects /projects .
 RUN dotnet restore src/TrainServe.Cli -p:Accelerator=${ACCELERATOR}
-COPY BannedSymbols.txt .editorconfig ./
+COPY .editorconfig ./
 COPY src src
 RUN dotnet publish src/TrainServe.Cli -c Release --no-restore -p:Accelerator=${ACCELERATOR} -p:DebugType=none -o /app
 

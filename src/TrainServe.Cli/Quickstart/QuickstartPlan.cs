@@ -25,11 +25,11 @@ public sealed record QuickstartPlan
     public int VocabSize => Data is null ? 1000 : 2048;
 
     /// <summary>Looking back comes first, on bare lists in rows as short as they are: where stories were among them, it did not form in the same time.</summary>
-    public PretrainingRecipe Recall => Lists(Math.Min(200 * TrainingMinutes, 2500)) with { Model = Shape(width: 64, layers: 3, heads: 2) };
+    public PretrainingRecipe Recall => Lists(RecallSteps) with { Model = Shape(width: 64, layers: 3, heads: 2) };
 
     /// <summary>Next-token training: on the user's own text most of the time, of the small world on lists that are spelled out, until what is said in one way is recalled in another.</summary>
     public PretrainingRecipe Pretraining => Data is null
-        ? Lists(Math.Min(350 * TrainingMinutes, 7000))
+        ? Lists(SpelledSteps)
         : Recipe(300 * TrainingMinutes) with { Model = Shape(width: 128, layers: 4, heads: 4), Data = new PretrainingDataSection { SequenceLength = Columns, ValidationFraction = 0.05, SkipBadRecords = true } };
 
     public FineTuningRecipe FineTuning => new()
@@ -47,8 +47,12 @@ public sealed record QuickstartPlan
     // With Muon lists and stories were learned from half the tokens that AdamW needed.
     private static OptimizerSection Muon => Optimizer with { Kind = OptimizerKind.Muon };
 
-    // Looking back is learned once; what longer plans have more of goes to the conversations.
-    private double FineTuningSteps => (Data is null ? 1200 : 100) * TrainingMinutes;
+    private double RecallSteps => Math.Min(200 * TrainingMinutes, 2500);
+
+    private double SpelledSteps => Math.Min(350 * TrainingMinutes, 7000);
+
+    // Looking back is learned once; what longer plans have more of goes to the conversations. Lists make 1,300 steps a minute, conversations 1,250.
+    private double FineTuningSteps => Data is null ? 1250 * (TrainingMinutes - (RecallSteps + SpelledSteps) / 1300) : 100 * TrainingMinutes;
 
     // Training takes what the other stages leave, which need about two minutes whatever the plan.
     private double TrainingMinutes => Math.Max(0.02, Minutes - 2);

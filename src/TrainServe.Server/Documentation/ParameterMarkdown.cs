@@ -2,7 +2,7 @@ using System.Text;
 
 namespace TrainServe.Server.Documentation;
 
-/// <summary><c>parameters</c>: the page of parameters as Markdown, for who reads it without a server. <c>docs/http-parameters.md</c> is made with it.</summary>
+/// <summary><c>parameters</c>: the page of parameters as Markdown, for who reads it without a server. <c>deploy/http-parameters.md</c> is made with it.</summary>
 internal static class ParameterMarkdown
 {
     public const string Verb = "parameters";

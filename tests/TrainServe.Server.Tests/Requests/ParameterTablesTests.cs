@@ -22,8 +22,8 @@ public sealed class ParameterTablesTests
     [Fact]
     public void The_page_in_the_repository_is_made_of_the_tables()
     {
-        string page = File.ReadAllText(RepositoryRoot.PathOf("docs/http-parameters.md"));
-        Assert.True(page == TrainServe.Server.Documentation.ParameterMarkdown.Text, "docs/http-parameters.md is of other tables than these; write it anew: TrainServe.Server.dll parameters > docs/http-parameters.md");
+        string page = File.ReadAllText(RepositoryRoot.PathOf("deploy/http-parameters.md"));
+        Assert.True(page == TrainServe.Server.Documentation.ParameterMarkdown.Text, "deploy/http-parameters.md is of other tables than these; write it anew: TrainServe.Server.dll parameters > deploy/http-parameters.md");
     }
 
     [Fact]
