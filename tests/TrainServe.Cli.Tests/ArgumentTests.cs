@@ -1,3 +1,5 @@
+using TrainServe.TestSupport;
+
 namespace TrainServe.Cli.Tests;
 
 public sealed class ArgumentTests

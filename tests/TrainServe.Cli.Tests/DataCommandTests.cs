@@ -90,10 +90,7 @@ public sealed class DataCommandTests : IDisposable
 
     private static HttpListener Listen(out string prefix)
     {
-        using var probe = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        prefix = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{((IPEndPoint)probe.LocalEndpoint).Port}/");
-        probe.Stop();
+        prefix = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{FreePort.Find()}/");
         var listener = new HttpListener();
         listener.Prefixes.Add(prefix);
         listener.Start();

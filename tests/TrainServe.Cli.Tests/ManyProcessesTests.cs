@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using TrainServe.Core.Packaging;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
 

@@ -115,7 +115,7 @@ public sealed class QuickstartTests : IDisposable
     public async Task The_server_that_it_starts_answers_the_line_that_it_prints_and_ends_with_it()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "This test runs a line of a shell, and sends SIGTERM.");
-        int port = FreePort();
+        int port = FreePort.Find();
         using var process = ConsoleHost.Start(["quickstart", "--minutes", "0.1", "--output", _directory.PathOf("out"), "--serve", "--port", port.ToString(CultureInfo.InvariantCulture)]);
         var error = process.StandardError.ReadToEndAsync();
         string? line;
@@ -163,13 +163,6 @@ public sealed class QuickstartTests : IDisposable
         {
             return false;
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private static void Signal(Process process, string signal)

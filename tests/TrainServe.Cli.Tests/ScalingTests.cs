@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
 

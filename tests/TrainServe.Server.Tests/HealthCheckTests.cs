@@ -1,7 +1,6 @@
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.Configuration;
 using TrainServe.Server.Lifecycle;
+using TrainServe.TestSupport;
 
 namespace TrainServe.Server.Tests;
 
@@ -28,10 +27,7 @@ public sealed class HealthCheckTests
     [Fact]
     public async Task Where_nothing_listens_the_check_fails_with_a_sentence()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        int port = ((IPEndPoint)listener.LocalEndpoint).Port;
-        listener.Stop();
+        int port = FreePort.Find();
         var output = new StringWriter();
         Assert.Equal(1, await HealthCheck.RunAsync(["--urls", $"http://127.0.0.1:{port}"], output));
         Assert.StartsWith("unhealthy: ", output.ToString(), StringComparison.Ordinal);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using TrainServe.Cli.Benchmarks;
 using TrainServe.Core;
 using TrainServe.Core.IO;
@@ -12,7 +13,7 @@ public static class BenchServeCommand
 {
     public static Command Create()
     {
-        var url = new Option<Uri>("--url") { Description = "The server.", DefaultValueFactory = _ => new Uri("http://127.0.0.1:8080") };
+        var url = new Option<Uri>("--url") { Description = "The server.", DefaultValueFactory = _ => new Uri("http://127.0.0.1:8080"), CustomParser = ParseUrl };
         var model = new Option<string>("--model") { Description = "The model's name there; needed but with --engine." };
         var key = new Option<string?>("--api-key") { Description = "Sent as bearer token." };
         var requests = new Option<int>("--requests") { Description = "How many to send.", DefaultValueFactory = _ => 64 };
@@ -70,6 +71,17 @@ public static class BenchServeCommand
             }
         });
         return command;
+    }
+
+    // The library converts no addresses by itself.
+    private static Uri? ParseUrl(ArgumentResult result)
+    {
+        if (Uri.TryCreate(result.Tokens[0].Value, UriKind.Absolute, out var url))
+        {
+            return url;
+        }
+        result.AddError($"--url is {result.Tokens[0].Value}; it must be an http or https address.");
+        return null;
     }
 
     private static async Task<LoadReport> RunAsync(LoadPlan plan, ILoadTarget target, CancellationToken cancellationToken) =>

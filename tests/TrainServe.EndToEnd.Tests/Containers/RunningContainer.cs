@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
+using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests.Containers;
 
@@ -20,7 +20,7 @@ internal sealed class RunningContainer : IAsyncDisposable
 
     public static async Task<RunningContainer> StartAsync(string image, string models)
     {
-        int port = FreePort();
+        int port = FreePort.Find();
         string id = await ContainerEngine.RunAsync("run", "--detach", "--health-interval", "disable", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "all",
             "--security-opt", "no-new-privileges", "--volume", $"{models}:/models:ro", "--env", string.Create(CultureInfo.InvariantCulture, $"ASPNETCORE_HTTP_PORTS={port}"), image);
         return new RunningContainer(id, port);
@@ -81,12 +81,5 @@ internal sealed class RunningContainer : IAsyncDisposable
         {
             return false;
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

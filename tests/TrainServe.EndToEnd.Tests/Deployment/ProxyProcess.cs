@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using TrainServe.TestSupport;
 
@@ -28,7 +27,7 @@ internal sealed class ProxyProcess : IAsyncDisposable
         string? program = new[] { "/usr/sbin", "/usr/bin", "/usr/local/sbin" }.Select(folder => Path.Combine(folder, kind)).FirstOrDefault(File.Exists);
         Assert.SkipWhen(program is null, $"{kind} is not installed");
         string name = kind == "nginx" ? "nginx.conf" : "haproxy.cfg";
-        int port = FreePort();
+        int port = FreePort.Find();
         string configuration = Replace(File.ReadAllText(RepositoryRoot.PathOf(Path.Combine("deploy", "proxies", name))), "127.0.0.1:8000", port);
         configuration = Replace(configuration, "127.0.0.1:8081", replicas[0].Port);
         configuration = Replace(configuration, "127.0.0.1:8082", replicas[1].Port);
@@ -67,12 +66,5 @@ internal sealed class ProxyProcess : IAsyncDisposable
     {
         Assert.Contains(address, text, StringComparison.Ordinal);
         return text.Replace(address, string.Create(CultureInfo.InvariantCulture, $"127.0.0.1:{port}"), StringComparison.Ordinal);
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -64,7 +64,7 @@ public sealed partial class TelemetryTests
     public async Task Traces_and_metrics_are_sent_to_the_collector_that_is_named()
     {
         using var collector = new HttpListener();
-        int port = FreePort();
+        int port = FreePort.Find();
         collector.Prefixes.Add($"http://127.0.0.1:{port}/");
         collector.Start();
         var received = new ConcurrentDictionary<string, string>(StringComparer.Ordinal);
@@ -102,13 +102,6 @@ public sealed partial class TelemetryTests
         Assert.InRange(names.Length, 8, 100);
         Assert.All(names, name => Assert.Contains($"# TYPE {name} ", text));
         Assert.NotEmpty(json.RootElement.GetProperty("panels").EnumerateArray());
-    }
-
-    private static int FreePort()
-    {
-        using var probe = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        return ((IPEndPoint)probe.LocalEndpoint).Port;
     }
 
     // The stream's last count is written after its last byte.

@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using TrainServe.TestSupport;
 
-namespace TrainServe.Cli.Tests;
+namespace TrainServe.TestSupport;
 
 /// <summary>What a run of the program gave.</summary>
 public sealed record ConsoleResult(int ExitCode, string Output, string Error);
