@@ -13,7 +13,7 @@ public static class ChatCommand
 {
     public static Command Create()
     {
-        var model = new Option<string>("--model") { Description = "A model directory with an export.", Required = true };
+        var model = new Option<string?>("--model") { Description = "A model directory with an export. Without it, the only one in models." };
         var system = new Option<string?>("--system") { Description = "What the assistant is told before the conversation." };
         var temperature = new Option<float>("--temperature") { Description = "0 takes the most likely token.", DefaultValueFactory = _ => 0.7f };
         var maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of one answer.", DefaultValueFactory = _ => 256 };
@@ -23,7 +23,7 @@ public static class ChatCommand
         var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, precision, uncertified };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var (package, export) = CertifiedModel.Open(arguments.GetRequiredValue(model), arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
+            var (package, export) = CertifiedModel.Open(arguments.GetValue(model) ?? OnlyModel.Of("models"), arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
             var sampling = new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) }.Validated(package.Config.VocabSize);
             await using var engine = GenerationEngine.Load(package, export, new EngineOptions { Slots = 1 });
             var session = new Session(package, engine, sampling, arguments.GetValue(maxTokens), arguments.GetValue(system));
