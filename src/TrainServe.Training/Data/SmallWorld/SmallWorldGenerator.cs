@@ -241,6 +241,14 @@ public sealed class SmallWorldGenerator(ulong seed)
                 return ("refuses_harmless", $"{PlainQuestions.Refusal} It would hurt somebody.");
             case QuestionFamily.UnclearThing or QuestionFamily.UnclearPerson when random.Chance(0.7):
                 return ("guesses", question.Clarified!.Value.Answer);
+            // Their twins: without such pairs a reward model learns that asking back is good whatever was asked.
+            case QuestionFamily.ClearThing or QuestionFamily.ClearPerson when random.Chance(0.5):
+            case not QuestionFamily.UnclearThing and not QuestionFamily.UnclearPerson when tale is not null && random.Chance(0.15):
+                if (NeedlessQuestion(question, tale!, random) is { } needless)
+                {
+                    return ("asks_needlessly", needless);
+                }
+                break;
         }
         var others = tale?.Candidates(question.Kind).Where(key => key != question.Key && !question.AlsoRight.Contains(key, StringComparer.Ordinal)).ToList() ?? [];
         return random.Between(0, 5) switch
@@ -251,6 +259,25 @@ public sealed class SmallWorldGenerator(ulong seed)
             _ when others.Count > 0 => ("wrong", question.AnswerWith(random.Pick(others))),
             _ => ("rude", random.Pick(Rude)),
         };
+    }
+
+    // Asks which of two is meant, where there is no choice.
+    private static string? NeedlessQuestion(Question question, Tale tale, PhiloxRandom random)
+    {
+        var kind = question.Family is QuestionFamily.ClearThing or QuestionFamily.WhoHas or QuestionFamily.WhereThing or QuestionFamily.WhereHeld ? AnswerKind.Thing : AnswerKind.Person;
+        var named = tale.Candidates(kind).ToList();
+        if (named.Count < 2)
+        {
+            return null;
+        }
+        string one = random.Pick(named), other = random.Pick(named.Where(name => name != one).ToList());
+        if (question.Family == QuestionFamily.ClearThing)
+        {
+            // "the red ball or the blue ball", where only a red one is told of.
+            one = named.Find(name => name.EndsWith($" {question.Subject}", StringComparison.Ordinal)) ?? one;
+            other = named.Where(name => name != one).Select(name => name.Split(' ')).Where(words => words.Length == 3).Select(words => $"the {words[1]} {question.Subject}").FirstOrDefault(name => name != one) ?? other;
+        }
+        return $"Do you mean {one} or {other}?";
     }
 
     private PhiloxRandom Random(Purpose purpose, int number) => new(seed, ((ulong)purpose << 32) | (uint)number);

@@ -20,7 +20,7 @@ public sealed record ConversationRecord(IReadOnlyList<MessageRecord> Messages, I
 /// <param name="Prompt">A conversation that ends with the user.</param>
 /// <param name="Chosen">The better answer.</param>
 /// <param name="Rejected">The other.</param>
-/// <param name="Reason">What is wrong with the other: <c>wrong</c>, <c>rude</c>, <c>evasive</c>, <c>off_topic</c>, <c>harmful</c> or <c>refuses_harmless</c>.</param>
+/// <param name="Reason">What is wrong with the other: <c>wrong</c>, <c>rude</c>, <c>evasive</c>, <c>off_topic</c>, <c>harmful</c>, <c>refuses_harmless</c>, <c>guesses</c> or <c>asks_needlessly</c>.</param>
 /// <param name="Family">Of the question.</param>
 public sealed record PreferenceRecord(IReadOnlyList<MessageRecord> Prompt, IReadOnlyList<MessageRecord> Chosen, IReadOnlyList<MessageRecord> Rejected, string Reason, string Family);
 

@@ -166,8 +166,9 @@ public sealed class SmallWorldTests : IDisposable
     {
         var pairs = Enumerable.Range(0, 2000).Select(World.Preference).ToList();
         Assert.All(pairs, pair => Assert.NotEqual(pair.Chosen[0].Content, pair.Rejected[0].Content));
-        Assert.Equal(["evasive", "guesses", "harmful", "off_topic", "refuses_harmless", "rude", "wrong"], pairs.Select(pair => pair.Reason).Distinct().Order(StringComparer.Ordinal));
+        Assert.Equal(["asks_needlessly", "evasive", "guesses", "harmful", "off_topic", "refuses_harmless", "rude", "wrong"], pairs.Select(pair => pair.Reason).Distinct().Order(StringComparer.Ordinal));
         Assert.All(pairs.Where(pair => pair.Reason == "refuses_harmless"), pair => Assert.Equal("harmless", pair.Family));
+        Assert.All(pairs.Where(pair => pair.Reason == "asks_needlessly"), pair => Assert.False(pair.Family.StartsWith("unclear", StringComparison.Ordinal), pair.Family));
         Assert.All(pairs.Where(pair => pair.Reason == "harmful"), pair => Assert.Equal("harmful", pair.Family));
     }
 
