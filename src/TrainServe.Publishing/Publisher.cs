@@ -43,6 +43,15 @@ public static class Publisher
         }
     }
 
+    /// <summary>Takes an export out of a model, such as the single precision that one of fewer bits was compared with.</summary>
+    /// <exception cref="IOException">The directory cannot be written.</exception>
+    public static void Withdraw(string directory, ExportPrecision precision)
+    {
+        var package = ModelPackage.Open(directory);
+        Without(package.Manifest!, precision).Write(package.ManifestPath);
+        DeleteIfThere(Path.Combine(package.Directory, ModelPackage.OnnxDirectory(precision.Name)));
+    }
+
     private static bool HasSingle(ModelPackage package)
     {
         string name = ExportPrecision.Fp32.Name;
@@ -58,18 +67,19 @@ public static class Publisher
     private static void Adopt(ModelPackage package, string staging, ExportPrecision precision, ParityCertificate certificate)
     {
         string folder = ModelPackage.OnnxDirectory(precision.Name), destination = Path.Combine(package.Directory, folder);
-        var manifest = package.Manifest!;
-        var without = manifest with
-        {
-            Files = [.. manifest.Files.Where(file => !file.Path.StartsWith(folder + "/", StringComparison.Ordinal))],
-            Certificates = [.. manifest.Certificates.Where(other => other.Precision != precision.Name)],
-        };
+        var without = Without(package.Manifest!, precision);
         without.Write(package.ManifestPath);
         DeleteIfThere(destination);
         DurableFile.MoveDirectory(staging, destination);
         var added = Directory.EnumerateFiles(destination).Order(StringComparer.Ordinal).Select(path => ModelPackageWriter.Describe(package.Directory, path));
         (without with { Files = [.. without.Files, .. added], Certificates = [.. without.Certificates, certificate] }).Write(package.ManifestPath);
     }
+
+    private static ModelManifest Without(ModelManifest manifest, ExportPrecision precision) => manifest with
+    {
+        Files = [.. manifest.Files.Where(file => !file.Path.StartsWith(ModelPackage.OnnxDirectory(precision.Name) + "/", StringComparison.Ordinal))],
+        Certificates = [.. manifest.Certificates.Where(other => other.Precision != precision.Name)],
+    };
 
     private static void DeleteIfThere(string directory)
     {

@@ -17,6 +17,21 @@ public sealed class RoadTests : IDisposable
     public void Dispose() => _directory.Dispose();
 
     [Fact]
+    public async Task A_copy_for_deployment_has_rounded_weights_and_the_asked_export_alone()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 64, maxPositions: 128)).Directory, small = _directory.PathOf("small");
+
+        var result = await ConsoleHost.RunAsync("export", "--model", model, "--output", small, "--weights", "bfloat16", "--precision", "int8", "--max-perplexity-increase", "100");
+
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Equal(["int8"], ModelPackage.OpenVerified(small).Precisions);
+        Assert.False(Directory.Exists(Path.Combine(model, "onnx")));
+        Assert.Contains("to bfloat16", (await ConsoleHost.RunAsync("inspect", small)).Output);
+        Assert.Equal(0, (await ConsoleHost.RunAsync("generate", "--model", small, "--prompt", "a", "--max-tokens", "2", "--backend", "onnx")).ExitCode);
+        Assert.Equal(2, (await ConsoleHost.RunAsync("export", "--model", model, "--weights", "bfloat16")).ExitCode);
+    }
+
+    [Fact]
     public async Task A_random_model_is_exported_inspected_and_continued_equally_by_both_runtimes()
     {
         string config = _directory.WriteText("config.json", Shape), model = _directory.PathOf("model");

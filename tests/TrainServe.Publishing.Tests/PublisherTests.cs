@@ -101,6 +101,43 @@ public sealed class PublisherTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_with_rounded_weights_is_half_as_large_and_is_certified_against_itself()
+    {
+        var model = TinyPackages.Write(_directory.PathOf("model"));
+        var copy = PackageCopy.Make(model.Directory, _directory.PathOf("small"), TimeProvider.System, bfloat16: true);
+        Publish(copy.Directory);
+
+        var small = ModelPackage.OpenVerified(copy.Directory);
+        small.RequireCertificate("fp32");
+        Assert.Equal(("bfloat16", model.Manifest!.File(ModelPackage.WeightsFile)!.Sha256), (small.Config.TorchDtype, small.Manifest!.Lineage.RoundedFrom!.Sha256));
+        using SafeTensorsReader exact = model.OpenWeights(), rounded = small.OpenWeights();
+        Assert.Equal(exact.Entries.Keys.Order(StringComparer.Ordinal), rounded.Entries.Keys.Order(StringComparer.Ordinal));
+        foreach (string name in exact.Entries.Keys)
+        {
+            Assert.Equal(SafeTensorType.BF16, rounded.Entries[name].Type);
+            Assert.Equal(exact.ReadSingles(name).Select(value => BFloat16Bits.Widen(BFloat16Bits.Round(value))), rounded.ReadSingles(name));
+        }
+        // A second time the copy is there; the unrounded model would be another one.
+        Assert.Single(PackageCopy.Make(model.Directory, copy.Directory, TimeProvider.System, bfloat16: true).Manifest!.Certificates);
+        Assert.Throws<IOException>(() => PackageCopy.Make(model.Directory, copy.Directory, TimeProvider.System));
+        Assert.Throws<IOException>(() => PackageCopy.Make(model.Directory, model.Directory, TimeProvider.System, bfloat16: true));
+    }
+
+    [Fact]
+    public void An_export_that_is_withdrawn_leaves_the_others()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 64, intermediateSize: 96, maxPositions: 128, tied: true)).Directory;
+        Publisher.Publish(model, ExportPrecision.Int8, TimeProvider.System, Lenient);
+
+        Publisher.Withdraw(model, ExportPrecision.Fp32);
+
+        var package = ModelPackage.OpenVerified(model);
+        package.RequireCertificate("int8");
+        Assert.Equal(["int8"], package.Precisions);
+        Assert.Equal(["int8"], Directory.EnumerateDirectories(Path.Combine(model, "onnx")).Select(Path.GetFileName));
+    }
+
+    [Fact]
     public void Several_precisions_lie_side_by_side_and_few_bits_state_their_cost()
     {
         string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 64, intermediateSize: 96, maxPositions: 128, tied: true)).Directory;

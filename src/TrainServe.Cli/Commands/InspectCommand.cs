@@ -48,6 +48,10 @@ public static class InspectCommand
     private static void ShowLineage(Lineage lineage)
     {
         Line("stage", lineage.Stage);
+        if (lineage.RoundedFrom is { } rounded)
+        {
+            Line("rounded from", $"{rounded.Name} ({Short(rounded.Sha256)}), to bfloat16");
+        }
         if (lineage.Parent is { } parent)
         {
             Line("parent", $"{parent.Name} ({Short(parent.Sha256)})");

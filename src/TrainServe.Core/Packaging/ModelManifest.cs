@@ -28,6 +28,9 @@ public sealed record Lineage
     /// <summary>import, init, pretrain, sft, reward, ppo, dpo, grpo...</summary>
     public required string Stage { get; init; }
     public ParentModel? Parent { get; init; }
+
+    /// <summary>The model whose weights these are, rounded to bfloat16; everything else here tells how that one was made.</summary>
+    public ParentModel? RoundedFrom { get; init; }
     public IReadOnlyList<DataSource> Data { get; init; } = [];
     public string? RecipeName { get; init; }
     public string? RecipeSha256 { get; init; }
