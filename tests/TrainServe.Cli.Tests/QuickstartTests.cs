@@ -38,6 +38,14 @@ public sealed class QuickstartTests : IDisposable
         Assert.False(report.RootElement.GetProperty("families").GetProperty("sum").GetProperty("needs_story").GetBoolean());
         var shown = await ConsoleHost.RunAsync("inspect", report.RootElement.GetProperty("model").GetString()!);
         Assert.Contains("certificate fp32   holds", shown.Output);
+
+        // Any model can be asked the same.
+        string json = _directory.PathOf("exam.json");
+        var exam = await ConsoleHost.RunAsync("evaluate", "--model", report.RootElement.GetProperty("model").GetString()!, "--backend", "onnx", "--tasks", $"small-world:{Path.Combine(output, "data", "evaluation.jsonl")}", "--json", json);
+        Assert.Equal((0, ""), (exam.ExitCode, exam.Error));
+        var task = JsonDocument.Parse(await File.ReadAllTextAsync(json)).RootElement.GetProperty("tasks").GetProperty("small-world:evaluation");
+        Assert.Equal(report.RootElement.GetProperty("small_world_accuracy").GetDouble(), task.GetProperty("metrics").GetProperty("accuracy").GetDouble(), 1e-9);
+        Assert.Equal(family.GetProperty("score").GetDouble(), task.GetProperty("groups").GetProperty("where_held").GetDouble(), 1e-9);
     }
 
     [Fact]

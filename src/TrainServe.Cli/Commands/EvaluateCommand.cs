@@ -15,7 +15,7 @@ public static class EvaluateCommand
     public static Command Create()
     {
         var model = new Option<string>("--model") { Description = "A model directory: a language model, or a reward model.", Required = true };
-        var tasks = new Option<string[]>("--tasks") { Description = "Files, or names of files below --data without their endings; before one may stand choice:, text:, generate:, preference:, win: or refusal:, where its records do not say what it is.", Required = true, AllowMultipleArgumentsPerToken = true };
+        var tasks = new Option<string[]>("--tasks") { Description = "Files, or names of files below --data without their endings; before one may stand choice:, text:, generate:, preference:, win:, refusal: or small-world:, where its records do not say what it is.", Required = true, AllowMultipleArgumentsPerToken = true };
         var data = new Option<string?>("--data") { Description = "The directory of the tasks' files." };
         var backend = new Option<string>("--backend") { Description = "torch, or the export: onnx.", DefaultValueFactory = _ => "torch" };
         backend.AcceptOnlyFromAmong("torch", "onnx");

@@ -12,6 +12,7 @@ using TrainServe.Evaluation.Baselines;
 using TrainServe.Evaluation.Tasks;
 using TrainServe.Inference.Scoring;
 using TrainServe.Model.Scoring;
+using TrainServe.Training.Data.SmallWorld;
 
 namespace TrainServe.Cli.Evaluating;
 
@@ -44,7 +45,7 @@ internal sealed record EvaluationOptions
 /// <summary>One model, loaded once, and the tasks that it is given.</summary>
 internal sealed class EvaluationSession : IDisposable
 {
-    private static readonly string[] Kinds = ["choice", "text", "generate", "preference", "win", "refusal"], Endings = [".jsonl", ".json", ".txt"];
+    private static readonly string[] Kinds = ["choice", "text", "generate", "preference", "win", "refusal", SmallWorldTask.Kind], Endings = [".jsonl", ".json", ".txt"];
     private readonly EvaluationOptions _options;
     private readonly ModelPackage _package;
     private readonly TextTokenizer _tokenizer;
@@ -113,9 +114,18 @@ internal sealed class EvaluationSession : IDisposable
             "text" => TextTask.Run(Limited(DocumentReader.Read(path, BadRecords.Strict())), _scorer, _tokenizer, encoding, stop),
             "generate" => GenerationTask.Run(Prompts(path), _options.Match, _scorer, _tokenizer, _template, Settings(0), stop),
             "win" => WinRate(path, _scorer, stop),
+            SmallWorldTask.Kind => SmallWorld(path, _scorer, stop),
             "refusal" => RefusalTask.Run(Limited(RefusalReader.Read(path, BadRecords.Strict())), _scorer, _tokenizer, _template, Settings(0), stop),
             _ => ChoiceTask.Run(Limited(EvaluationReader.Read(path, BadRecords.Strict())), _scorer, encoding, stop),
         };
+    }
+
+    private TaskResult SmallWorld(string path, ILanguageScorer scorer, CancellationToken stop)
+    {
+        var settings = Settings(0) with { MaxNewTokens = SmallWorldTask.MaxTokens };
+        Task<IReadOnlyList<string>> Answers(IReadOnlyList<string> prompts, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<string>>(
+            GenerationTask.Answers([.. prompts.Select(prompt => new Prompt([ChatMessage.User(prompt)], null, default))], scorer, _tokenizer, _template, settings, cancellationToken));
+        return SmallWorldTask.RunAsync(Limited(SmallWorldEvaluationReader.Read(path)), Answers, stop).GetAwaiter().GetResult();
     }
 
     private TaskResult Preference(string path, IRewardScorer judge, CancellationToken stop)

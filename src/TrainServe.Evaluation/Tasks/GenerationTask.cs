@@ -43,7 +43,8 @@ public static class GenerationTask
         };
     }
 
-    internal static string[] Answers(IReadOnlyList<Prompt> prompts, ILanguageScorer scorer, TextTokenizer tokenizer, ChatTemplate template, GenerationSettings settings, CancellationToken cancellationToken) =>
+    /// <summary>The answers to prompts, in their order.</summary>
+    public static string[] Answers(IReadOnlyList<Prompt> prompts, ILanguageScorer scorer, TextTokenizer tokenizer, ChatTemplate template, GenerationSettings settings, CancellationToken cancellationToken = default) =>
         [.. AnswerIds(prompts, scorer, template, settings, cancellationToken).Select(ids => tokenizer.Decode(ids))];
 
     /// <summary>The answers' tokens; batch after batch draws with other numbers.</summary>
