@@ -9,6 +9,7 @@ using TrainServe.Server.Endpoints;
 using TrainServe.Server.Http;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Limits;
+using TrainServe.Server.Recording;
 using TrainServe.Server.Security;
 using TrainServe.Server.Telemetry;
 
@@ -75,6 +76,9 @@ internal static class ServerHost
             : new MemoryLimitStore(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<RateLimits>();
         TelemetryExport.Add(services, options);
+        services.AddSingleton<AnswerRecorder>();
+        services.AddHostedService(provider => provider.GetRequiredService<AnswerRecorder>());
+        services.AddHostedService<AnswerRetention>();
         services.AddSingleton<AnswerServices>();
         services.AddSingleton<ChatCompletionsEndpoints>();
         services.AddSingleton<CompletionsEndpoints>();
@@ -82,6 +86,7 @@ internal static class ServerHost
         services.AddSingleton<ResponsesEndpoints>();
         services.AddSingleton<EmbeddingsEndpoints>();
         services.AddSingleton<ScoreEndpoints>();
+        services.AddSingleton<FeedbackEndpoints>();
         services.Insert(0, ServiceDescriptor.Transient<IStartupFilter, EnvelopeFilter>()); // before the host's own, so around them
         services.AddExceptionHandler<ApiExceptionHandler>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.DrainDelay + options.DrainTimeout + TimeSpan.FromSeconds(5));
@@ -106,6 +111,7 @@ internal static class ServerHost
         ResponsesEndpoints.Map(app);
         EmbeddingsEndpoints.Map(app);
         ScoreEndpoints.Map(app);
+        FeedbackEndpoints.Map(app);
         TokenEndpoints.Map(app);
         ModelsEndpoints.Map(app);
         AdminEndpoints.Map(app);

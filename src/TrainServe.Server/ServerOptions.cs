@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TrainServe.Feedback;
 using TrainServe.Server.Security;
 
 namespace TrainServe.Server;
@@ -65,6 +66,12 @@ internal sealed record ServerOptions
     /// <summary>Where the limits of keys are counted for several servers together, as <c>localhost:6379</c>; in this process when empty.</summary>
     public string Redis { get; init; } = "";
 
+    /// <summary>Where answers of requests with <c>store</c> and the feedback on them are kept: <c>sqlite:PATH</c>, or <c>postgres:CONNECTION STRING</c> for several servers together; nowhere when empty.</summary>
+    public string Feedback { get; init; } = "";
+
+    /// <summary>Days that they are kept; 0 for ever.</summary>
+    public int FeedbackDays { get; init; }
+
     /// <summary>A collector of OpenTelemetry that traces and metrics are sent to, as <c>http://localhost:4318</c>; nothing is sent when empty.</summary>
     public string OtlpEndpoint { get; init; } = "";
 
@@ -116,6 +123,8 @@ internal sealed record ServerOptions
             CorsOrigins = settings.Texts(nameof(CorsOrigins), defaults.CorsOrigins),
             Keys = settings.Each(nameof(Keys), ApiKey.Read),
             Redis = settings.Text(nameof(Redis), defaults.Redis),
+            Feedback = settings.Text(nameof(Feedback), defaults.Feedback),
+            FeedbackDays = settings.Whole(nameof(FeedbackDays), defaults.FeedbackDays, 0, 36500),
             OtlpEndpoint = settings.Text(nameof(OtlpEndpoint), defaults.OtlpEndpoint),
             LogPrompts = settings.Flag(nameof(LogPrompts), defaults.LogPrompts),
             PingInterval = settings.Seconds("PingSeconds", defaults.PingInterval, 0.1, 3600),
@@ -126,6 +135,10 @@ internal sealed record ServerOptions
         if (options.OtlpEndpoint.Length > 0 && !(Uri.TryCreate(options.OtlpEndpoint, UriKind.Absolute, out var otlp) && otlp.Scheme is "http" or "https"))
         {
             settings.Wrong(nameof(OtlpEndpoint), "it must be an http or https URL");
+        }
+        if (options.Feedback.Length > 0 && FeedbackLocation.TryParse(options.Feedback, out string? fault) is null)
+        {
+            settings.Wrong(nameof(Feedback), fault!, show: false);
         }
         foreach (var twice in options.Keys.GroupBy(key => key.Name, StringComparer.Ordinal).Where(group => group.Count() > 1))
         {
@@ -139,7 +152,7 @@ internal sealed record ServerOptions
     public static IDictionary<string, string> Switches { get; } = new[]
     {
         nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(DraftTokens), nameof(DraftModels), nameof(Threads), nameof(MaxQueuedRequests),
-        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(OtlpEndpoint), nameof(LogPrompts),
+        nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(Feedback), nameof(FeedbackDays), nameof(OtlpEndpoint), nameof(LogPrompts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);
 }

@@ -30,6 +30,8 @@ namespace TrainServe.Server.Contracts;
 [JsonSerializable(typeof(ResponseErrorEvent))]
 [JsonSerializable(typeof(EmbeddingList))]
 [JsonSerializable(typeof(ScoreList))]
+[JsonSerializable(typeof(FeedbackObject))]
+[JsonSerializable(typeof(DeletedObject))]
 [JsonSerializable(typeof(float[]))]
 [JsonSerializable(typeof(string))]
 [JsonSerializable(typeof(ErrorResponse))]

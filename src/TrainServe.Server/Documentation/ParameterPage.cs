@@ -10,7 +10,7 @@ internal static class ParameterPage
     /// <summary>The tables in the order of the page.</summary>
     public static IReadOnlyList<ParameterTable> Tables { get; } =
     [
-        ChatParameters.Table, CompletionParameters.Table, ResponsesParameters.Table, EmbeddingsRequest.Table, ScoreRequest.Table, MessagesParameters.Table, MessagesParameters.CountTable, TokenizeRequest.Table, DetokenizeRequest.Table, ApplyTemplateRequest.Table,
+        ChatParameters.Table, CompletionParameters.Table, ResponsesParameters.Table, EmbeddingsRequest.Table, ScoreRequest.Table, MessagesParameters.Table, MessagesParameters.CountTable, TokenizeRequest.Table, DetokenizeRequest.Table, ApplyTemplateRequest.Table, FeedbackRequest.Table,
         AdminRequest.LoadTable, AdminRequest.ReloadTable, AdminRequest.UnloadTable, AdminRequest.AliasTable,
     ];
 

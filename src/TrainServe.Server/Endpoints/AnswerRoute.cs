@@ -6,6 +6,7 @@ using TrainServe.Server.Contracts;
 using TrainServe.Server.Generation;
 using TrainServe.Server.Lifecycle;
 using TrainServe.Server.Limits;
+using TrainServe.Server.Recording;
 using TrainServe.Server.Requests;
 using TrainServe.Server.Security;
 using TrainServe.Server.Telemetry;
@@ -13,7 +14,7 @@ using TrainServe.Server.Telemetry;
 namespace TrainServe.Server.Endpoints;
 
 /// <summary>What all routes need that have a model make text.</summary>
-internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, RateLimits Limits, ServingMetrics Metrics, TimeProvider Time, ILogger<AnswerServices> Log);
+internal sealed record AnswerServices(ModelCatalogue Catalogue, ServerOptions Options, DrainState Drain, RateLimits Limits, ServingMetrics Metrics, AnswerRecorder Recorder, TimeProvider Time, ILogger<AnswerServices> Log);
 
 /// <summary>A route whose answer is text that a model makes, whole or as a stream: the same road for OpenAI's and Anthropic's APIs.</summary>
 internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices services) where TRequest : GenerationFields
@@ -67,7 +68,8 @@ internal abstract partial class AnswerRoute<TRequest, TAnswer>(AnswerServices se
         {
             LogPrompt(services.Log, context.TraceIdentifier, string.Join('\n', prompts.Select(prompt => model.Tokenizer.Decode(prompt, skipSpecial: false))));
         }
-        await using var run = new TextRun(model.Engine, plan, choices, promptTokens, observer, stop.Token);
+        await using var run = new TextRun(model.Engine, plan, choices, promptTokens, observer, stop.Token,
+            services.Recorder.Begin(request, model, answer, context.Features.Caller(), plan));
         answer.Tell(context.Response);
         bool answered = false;
         model.Rate.Began();

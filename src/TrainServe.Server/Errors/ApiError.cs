@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.AspNetCore.WebUtilities;
+using TrainServe.Feedback;
 using TrainServe.Inference;
 using TrainServe.Server.Contracts;
 
@@ -11,7 +12,7 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
 {
     private const int AnthropicOverloaded = 529;
     private const string InvalidRequest = "invalid_request_error", ServerFault = "server_error";
-    private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5), ReloadRetry = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan QueueRetry = TimeSpan.FromSeconds(1), DrainRetry = TimeSpan.FromSeconds(5), ReloadRetry = TimeSpan.FromSeconds(2), StoreRetry = TimeSpan.FromSeconds(5);
 
     /// <summary>Whether the operator has to know, and not only the caller.</summary>
     public bool IsFault => Status == StatusCodes.Status500InternalServerError;
@@ -24,6 +25,7 @@ internal sealed record ApiError(int Status, ErrorDetail Detail, TimeSpan? RetryA
             new ErrorDetail("The messages are longer than this model's context. Please reduce the length of the messages.", InvalidRequest, "messages", "context_length_exceeded")),
         QueueFullException => Unavailable("The server is busy: its queue is full. Please try again.", QueueRetry, "server_overloaded"),
         EngineFaultException => Unavailable("The model failed and is being loaded anew. Please try again.", ReloadRetry, "model_unavailable"),
+        FeedbackStoreException => Unavailable("What is kept of answers cannot be reached now. Please try again.", StoreRetry, "feedback_unavailable"),
         ServerUnavailableException error => Unavailable(error.Message, error.RetryAfter, error.Code),
         OperationCanceledException => Unavailable("The server is shutting down. Please try again.", DrainRetry, null), // who left reads no answer
         BadHttpRequestException error => OfStatus(error.StatusCode),

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Diagnostics;
+using TrainServe.Feedback;
 
 namespace TrainServe.Server.Errors;
 
@@ -8,7 +9,7 @@ internal sealed partial class ApiExceptionHandler(ILogger<ApiExceptionHandler> l
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {
         var error = ApiError.Of(exception);
-        if (error.IsFault)
+        if (error.IsFault || exception is FeedbackStoreException)
         {
             LogFault(exception, httpContext.TraceIdentifier);
         }

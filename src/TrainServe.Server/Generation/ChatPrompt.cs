@@ -10,7 +10,11 @@ internal static class ChatPrompt
 {
     /// <exception cref="InvalidRequestException">The conversation has no end to answer, or is too long for the model.</exception>
     public static int[] Encode(ServedModel model, ConversationFields request) =>
-        Encode(model, request.CallsTools ? ToolPrompt.Add(request.Messages!, [.. request.Tools.Select(tool => tool.Definition)]) : request.Messages!);
+        Encode(model, Messages(request));
+
+    /// <summary>The conversation as the model reads it, with what is told of tools.</summary>
+    public static IReadOnlyList<ChatMessage> Messages(ConversationFields request) =>
+        request.CallsTools ? ToolPrompt.Add(request.Messages!, [.. request.Tools.Select(tool => tool.Definition)]) : request.Messages!;
 
     /// <inheritdoc cref="Encode(ServedModel, ConversationFields)"/>
     public static int[] Encode(ServedModel model, IReadOnlyList<ChatMessage> messages)

@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using TrainServe.Inference;
 using TrainServe.Server.Catalogue;
 using TrainServe.Server.Contracts;
+using TrainServe.Server.Recording;
 using TrainServe.Server.Telemetry;
 
 namespace TrainServe.Server.Generation;
@@ -15,6 +16,7 @@ internal sealed class TextRun : IAsyncDisposable
     private readonly ChoiceText[] _choices;
     private readonly string[] _finishReasons;
     private readonly AnswerObserver _observer;
+    private readonly AnswerRecord? _record;
     private readonly ChoiceText[] _firstOfPrompt;
     private readonly Task _all;
 
@@ -25,14 +27,15 @@ internal sealed class TextRun : IAsyncDisposable
     /// <param name="promptTokens">Tokens of all prompts, each counted once.</param>
     /// <param name="observer">Is told of each token.</param>
     /// <param name="cancellationToken">The caller went away, or the server's time to drain is over.</param>
-    public TextRun(ITextEngine engine, GenerationRequest[] plan, ChoiceText[] choices, int promptTokens, AnswerObserver observer, CancellationToken cancellationToken)
+    /// <param name="record">Takes the answer that is to be kept; null for none.</param>
+    public TextRun(ITextEngine engine, GenerationRequest[] plan, ChoiceText[] choices, int promptTokens, AnswerObserver observer, CancellationToken cancellationToken, AnswerRecord? record = null)
     {
         _stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         (PromptTokens, _choices, _finishReasons) = (promptTokens, choices, new string[choices.Length]);
         _firstOfPrompt = [.. choices.Where((_, i) => i == 0 || !ReferenceEquals(plan[i].PromptIds, plan[i - 1].PromptIds))];
-        _observer = observer;
+        (_observer, _record) = (observer, record);
         _all = Task.WhenAll(plan.Select((item, i) => PumpAsync(engine, item, i)));
-        _ = _all.ContinueWith(static (_, writer) => ((ChannelWriter<ChoiceDelta>)writer!).TryComplete(), _deltas.Writer, TaskScheduler.Default);
+        _ = EndAsync();
     }
 
     public int PromptTokens { get; }
@@ -58,6 +61,16 @@ internal sealed class TextRun : IAsyncDisposable
         _stop.Dispose();
     }
 
+    private async Task EndAsync()
+    {
+        await _all;
+        if (_finishReasons.All(reason => reason is not null))
+        {
+            _record?.Complete(); // before the caller sees the end, and can speak of the answer
+        }
+        _deltas.Writer.TryComplete();
+    }
+
     private async Task PumpAsync(ITextEngine engine, GenerationRequest request, int index)
     {
         try
@@ -66,6 +79,7 @@ internal sealed class TextRun : IAsyncDisposable
             {
                 _observer.Token(index);
                 var delta = _choices[index].Push(token);
+                _record?.Take(delta);
                 if (!delta.IsEmpty)
                 {
                     _deltas.Writer.TryWrite(delta);

@@ -11,34 +11,44 @@ internal sealed record WholeChoice(string Text, IReadOnlyList<TokenLogProbEntry>
 /// <param name="Arguments">JSON.</param>
 internal sealed record WholeToolCall(string Id, string Name, string Arguments);
 
+/// <summary>Adds up the deltas of one choice.</summary>
+internal sealed class ChoiceGatherer
+{
+    private readonly StringBuilder _text = new();
+    private readonly List<TokenLogProbEntry> _logProbs = [];
+    private readonly List<(string Id, string Name, StringBuilder Arguments)> _calls = [];
+    private ChoiceDelta _last;
+
+    public void Take(in ChoiceDelta delta)
+    {
+        _text.Append(delta.Text);
+        _logProbs.AddRange(delta.LogProbs);
+        _last = delta;
+        foreach (var call in delta.ToolCalls)
+        {
+            if (call.Id is not null)
+            {
+                _calls.Add((call.Id, call.Name!, new StringBuilder()));
+            }
+            _calls[^1].Arguments.Append(call.Arguments);
+        }
+    }
+
+    /// <summary>The choice, after its last delta.</summary>
+    public WholeChoice Whole() => new(_text.ToString(), _logProbs, _last.FinishReason!, _last.StopText,
+        [.. _calls.Select(call => new WholeToolCall(call.Id, call.Name, call.Arguments.ToString()))]);
+}
+
 /// <summary>Gathers a run into whole choices.</summary>
 internal static class WholeChoices
 {
     public static async Task<WholeChoice[]> CollectAsync(TextRun run, CancellationToken cancellationToken)
     {
-        var texts = new StringBuilder[run.Choices];
-        var entries = new List<TokenLogProbEntry>[run.Choices];
-        var calls = new List<(string Id, string Name, StringBuilder Arguments)>[run.Choices];
-        var last = new ChoiceDelta[run.Choices];
-        for (int i = 0; i < run.Choices; i++)
-        {
-            (texts[i], entries[i], calls[i]) = (new StringBuilder(), [], []);
-        }
+        ChoiceGatherer[] choices = [.. Enumerable.Range(0, run.Choices).Select(_ => new ChoiceGatherer())];
         await foreach (var delta in run.Deltas.ReadAllAsync(cancellationToken))
         {
-            texts[delta.Choice].Append(delta.Text);
-            entries[delta.Choice].AddRange(delta.LogProbs);
-            last[delta.Choice] = delta;
-            foreach (var call in delta.ToolCalls)
-            {
-                if (call.Id is not null)
-                {
-                    calls[delta.Choice].Add((call.Id, call.Name!, new StringBuilder()));
-                }
-                calls[delta.Choice][^1].Arguments.Append(call.Arguments);
-            }
+            choices[delta.Choice].Take(delta);
         }
-        return [.. texts.Select((text, i) => new WholeChoice(text.ToString(), entries[i], last[i].FinishReason!, last[i].StopText,
-            [.. calls[i].Select(call => new WholeToolCall(call.Id, call.Name, call.Arguments.ToString()))]))];
+        return Array.ConvertAll(choices, choice => choice.Whole());
     }
 }

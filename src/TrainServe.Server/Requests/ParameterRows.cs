@@ -70,6 +70,10 @@ internal static class ParameterRows
 
     public static Parameter User { get; } = WithoutEffect("user", "A name for the caller's own use.", (ref json) => json.ReadString());
 
+    public static Parameter Store { get; } = Honoured<ConversationFields>("store",
+        "true keeps the conversation and its answers, so that POST /v1/feedback can speak of them and the next training run can learn from that. Nothing is kept otherwise, and nothing where the server runs without the option Feedback.",
+        (ref json, request) => request with { Store = json.ReadBoolean() });
+
     public static Parameter TopK { get; } = Honoured<GenerationFields>("top_k", "Samples from this many likeliest tokens; 0 or -1 for all.",
         (ref json, request) => request with { TopK = json.ReadInt32(-1, int.MaxValue) });
 
@@ -84,13 +88,13 @@ internal static class ParameterRows
         return ids;
     }
 
-    public static void ReadMetadata(ref JsonRequestReader json)
+    public static IReadOnlyDictionary<string, string> ReadMetadata(ref JsonRequestReader json)
     {
-        int count = 0;
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         json.EnterObject();
         while (json.NextProperty(out string name))
         {
-            if (++count > 16)
+            if (metadata.Count == 16)
             {
                 throw json.Invalid("object_above_max_properties", "Invalid 'metadata': too many properties. Expected an object with at most 16 properties.");
             }
@@ -99,8 +103,9 @@ internal static class ParameterRows
                 throw json.Invalid("string_above_max_length",
                     $"Invalid key in 'metadata': string too long. Expected a string with maximum length 64, but got a string with length {name.Length} instead.");
             }
-            json.ReadString(512);
+            metadata.Add(name, json.ReadString(512));
         }
+        return metadata;
     }
 
     public static void SkipObject(ref JsonRequestReader json)

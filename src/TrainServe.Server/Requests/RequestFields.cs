@@ -76,6 +76,12 @@ internal record ConversationFields : GenerationFields
     public ToolChoice ToolChoice { get; init; } = ToolChoice.Auto;
     public bool ParallelToolCalls { get; init; } = true;
 
+    /// <summary>Whether the answer is kept, where the server keeps any.</summary>
+    public bool Store { get; init; }
+
+    /// <summary>What the caller writes to a kept answer.</summary>
+    public IReadOnlyDictionary<string, string> Metadata { get; init; } = System.Collections.Frozen.FrozenDictionary<string, string>.Empty;
+
     /// <summary>Whether the answer may call tools.</summary>
     public bool CallsTools => Tools.Count > 0 && ToolChoice.Use != ToolUse.None;
 

@@ -43,18 +43,17 @@ internal static class ResponsesParameters
         WithoutEffect("max_tool_calls", "It limits tools that run on the server, and none do.", (ref json) => json.ReadInt32(1, int.MaxValue)),
         Refused("previous_response_id", "nothing is stored; send the whole conversation as input."),
         Refused("conversation", "nothing is stored; send the whole conversation as input."),
-        WithoutEffect("store", "Nothing is stored.", (ref json) => json.ReadBoolean()),
+        ParameterRows.Store,
         Refused("background", "answers are made while the caller waits.", "false"),
         Refused("truncation", "prompts are never cut.", "\"disabled\""),
         Refused("reasoning", "models here do not reason apart from their answer.", "{}", "{\"effort\":\"none\"}", "{\"effort\":null,\"summary\":null}"),
         Refused("prompt", "there are no stored prompts."),
         Refused("context_management", "conversations are never changed by this server.", "[]"),
         Refused("moderation", "this server does not moderate."),
-        Honoured<ResponsesRequest>("metadata", "Comes back with the answer. Up to 16 texts of 512 with names of 64.", (ref json, request) =>
+        Honoured<ResponsesRequest>("metadata", "Comes back with the answer, and is kept with a stored one. Up to 16 texts of 512 with names of 64.", (ref json, request) =>
         {
             var sent = json;
-            ReadMetadata(ref json);
-            return request with { Echo = request.Echo with { Metadata = sent.ReadElement() } };
+            return request with { Metadata = ReadMetadata(ref json), Echo = request.Echo with { Metadata = sent.ReadElement() } };
         }),
         User,
         WithoutEffect("service_tier", "There is one tier, default.", (ref json) => json.ReadOneOf("auto", "default", "flex", "scale", "priority", "fast")),

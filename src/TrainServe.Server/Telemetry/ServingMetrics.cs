@@ -31,7 +31,7 @@ internal sealed class ServingMetrics : IDisposable
             Gauge(catalogue, "vllm:kv_cache_usage_perc", "Share of the cache's slots that are taken; 1 is all.", model => model.Engine.Status is { Slots: > 0 } status ? (double)status.Running / status.Slots : 0),
             Counter(catalogue, "vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed ahead.", model => model.Engine.Status.TokensDrafted),
             Counter(catalogue, "vllm:spec_decode_num_accepted_tokens_total", "Those of them that were right.", model => model.Engine.Status.DraftedTokensAccepted),
-            PromptTokens, GenerationTokens, CachedTokens, Successes, Failures,
+            PromptTokens, GenerationTokens, CachedTokens, Successes, Failures, AnswersStored, AnswersNotStored, Feedback,
             TimeToFirstToken, InterTokenLatency, Latency, RequestPromptTokens, RequestGenerationTokens,
         ];
     }
@@ -41,6 +41,9 @@ internal sealed class ServingMetrics : IDisposable
     public PrometheusCounter CachedTokens { get; } = new("vllm:prefix_cache_hits_total", "Tokens of prompts that did not have to be computed again.", "model_name");
     public PrometheusCounter Successes { get; } = new("vllm:request_success_total", "Answers that came to their end.", "model_name", "finished_reason");
     public PrometheusCounter Failures { get; } = new("trainserve:request_failure_total", "Requests for answers that failed, by the status that the caller got; 499 for who left.", "model_name", "status");
+    public PrometheusCounter AnswersStored { get; } = new("trainserve:answers_stored_total", "Answers that were kept for feedback.", "model_name");
+    public PrometheusCounter AnswersNotStored { get; } = new("trainserve:answers_not_stored_total", "Answers that should have been kept and were not: the queue was full, or the store failed.", "model_name", "reason");
+    public PrometheusCounter Feedback { get; } = new("trainserve:feedback_total", "Feedback on answers.", "kind");
     public PrometheusHistogram TimeToFirstToken { get; } = new("vllm:time_to_first_token_seconds", "From the request to the first token of its answer.", Latencies, "model_name");
     public PrometheusHistogram InterTokenLatency { get; } = new("vllm:inter_token_latency_seconds", "Between two tokens of an answer.", TokenLatencies, "model_name");
     public PrometheusHistogram Latency { get; } = new("vllm:e2e_request_latency_seconds", "From the request to the end of its answer.", Durations, "model_name");
