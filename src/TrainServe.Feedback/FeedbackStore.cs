@@ -10,6 +10,7 @@ namespace TrainServe.Feedback;
 /// <remarks>Safe for many threads and many processes: writers of an SQLite file wait for each other (write-ahead log, busy timeout), PostgreSQL sorts them out itself.</remarks>
 public sealed class FeedbackStore
 {
+    private const int MostAttempts = 3;
     private readonly FeedbackLocation _location;
     private readonly PooledDbContextFactory<FeedbackContext> _contexts;
 
@@ -85,7 +86,7 @@ public sealed class FeedbackStore
     public async Task<bool?> SayAsync(FeedbackEntry entry, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(entry);
-        while (true)
+        for (int attempt = 1; ; attempt++)
         {
             try
             {
@@ -93,13 +94,16 @@ public sealed class FeedbackStore
             }
             catch (FeedbackStoreException fault) when (fault.InnerException is DbUpdateException)
             {
-                // Another writer came first with the same entry: then it is there now. Or it took the answer away.
-                if (await FindAsync(entry.Id, entry.Key, cancellationToken) is null)
+                if (await FindAnswerAsync(entry.AnswerId, entry.Key, cancellationToken) is null
+                    || (entry.PreferredOverId is { } other && await FindAnswerAsync(other, entry.Key, cancellationToken) is null))
                 {
-                    bool isGone = await FindAnswerAsync(entry.AnswerId, entry.Key, cancellationToken) is null
-                        || (entry.PreferredOverId is { } other && await FindAnswerAsync(other, entry.Key, cancellationToken) is null);
-                    return isGone ? null : throw new FeedbackStoreException(fault.Message, fault.InnerException);
+                    return null;
                 }
+                if (attempt == MostAttempts)
+                {
+                    throw;
+                }
+                // Another writer came first with the same entry, and the next attempt finds it.
             }
         }
     }

@@ -1,10 +1,11 @@
 using System.Diagnostics;
 using System.Globalization;
+using Xunit;
 
-namespace TrainServe.Cli.Tests;
+namespace TrainServe.TestSupport;
 
 /// <summary>A file system of a few mebibytes that can really be full. Only root can mount it.</summary>
-internal sealed class SmallDisk : IDisposable
+public sealed class SmallDisk : IDisposable
 {
     private readonly string _filler;
 
