@@ -12,7 +12,7 @@ var root = new RootCommand("Trains, aligns, exports, proves and serves language 
     ImportCommand.Create(),
     InitCommand.Create(),
     TokenizerTrainCommand.Create(),
-    new Command("data", "Makes training data.") { DataDownloadCommand.Create(), DataCleanCommand.Create(), DataPackCommand.Create(), DataGenerateCommand.Create(), DataExcludeCommand.Create(), DataFoldsCommand.Create() },
+    new Command("data", "Makes training data.") { DataDownloadCommand.Create(), DataCleanCommand.Create(), DataPackCommand.Create(), DataGenerateCommand.Create(), DataExcludeCommand.Create(), DataFoldsCommand.Create(), DataFeedbackCommand.Create() },
     PretrainCommand.Create(),
     SftCommand.Create(),
     MergeCommand.Create(),

@@ -14,11 +14,18 @@ internal sealed partial class AnswerRetention(AnswerRecorder recorder, ServerOpt
             return;
         }
         using var timer = new PeriodicTimer(Interval, time);
-        do
+        try
         {
-            await RemoveAsync(store, stoppingToken);
+            do
+            {
+                await RemoveAsync(store, stoppingToken);
+            }
+            while (await timer.WaitForNextTickAsync(stoppingToken));
         }
-        while (await timer.WaitForNextTickAsync(stoppingToken));
+        catch (OperationCanceledException)
+        {
+            // The server ends.
+        }
     }
 
     private async Task RemoveAsync(FeedbackStore store, CancellationToken cancellationToken)

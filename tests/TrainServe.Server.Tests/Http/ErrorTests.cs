@@ -233,8 +233,8 @@ public sealed class ErrorTests : IAsyncLifetime
         var document = await _server.GetAsync("/openapi/v1.json");
         var paths = document.GetProperty("paths");
         Assert.Equal(
-            ["/admin/alias", "/admin/load", "/admin/models", "/admin/reload", "/admin/unload", "/apply-template", "/detokenize", "/health/live", "/health/ready", "/metrics", "/score", "/tokenize", "/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/messages/count_tokens",
-                "/v1/models", "/v1/models/{id}", "/v1/responses"],
+            ["/admin/alias", "/admin/load", "/admin/models", "/admin/reload", "/admin/unload", "/apply-template", "/detokenize", "/health/live", "/health/ready", "/metrics", "/score", "/tokenize", "/v1/chat/completions", "/v1/chat/completions/{id}", "/v1/completions", "/v1/embeddings", "/v1/feedback", "/v1/feedback/{id}", "/v1/messages", "/v1/messages/count_tokens",
+                "/v1/models", "/v1/models/{id}", "/v1/responses", "/v1/responses/{id}"],
             paths.EnumerateObject().Select(path => path.Name).Order(StringComparer.Ordinal));
         foreach (var table in TrainServe.Server.Documentation.ParameterPage.Tables)
         {

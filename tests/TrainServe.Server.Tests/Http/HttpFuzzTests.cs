@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
+using System.Text.Json;
 using TrainServe.Core.Random;
 using TrainServe.Server.Requests;
 using TrainServe.TestSupport;
@@ -25,20 +26,23 @@ public sealed class HttpFuzzTests
     {
         var engine = ScriptedEngine.Saying('h', 'i');
         engine.Embed = _ => [1, 2];
-        await using var server = await TestServer.StartAsync(engine);
+        using var directory = new TemporaryDirectory();
+        await using var server = await TestServer.StartAsync(engine, "--feedback", "sqlite:" + directory.PathOf("feedback.db"));
+        using var kept = await server.ChatAsync("\"store\":true,\"n\":2");
+        string id = JsonDocument.Parse(await kept.Content.ReadAsStringAsync()).RootElement.GetProperty("id").GetRawText();
         var random = new PhiloxRandom(seed: 1);
         int answered = 0, refused = 0;
         for (int i = 0; i < 3000; i++)
         {
             var table = Tables[random.NextInt32(Tables.Length)];
-            byte[] body = Body(random, table);
+            byte[] body = Body(random, table, id);
             using var content = new ByteArrayContent(body);
             content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
             using var response = await server.Client.PostAsync(table.Route["POST ".Length..], content);
             string text = await response.Content.ReadAsStringAsync();
             switch (response.StatusCode)
             {
-                case HttpStatusCode.OK:
+                case HttpStatusCode.OK or HttpStatusCode.Created:
                     answered++;
                     break;
                 case HttpStatusCode.BadRequest or HttpStatusCode.NotFound:
@@ -54,11 +58,11 @@ public sealed class HttpFuzzTests
     }
 
     // Mostly well-formed, sometimes with a byte changed.
-    private static byte[] Body(PhiloxRandom random, ParameterTable table)
+    private static byte[] Body(PhiloxRandom random, ParameterTable table, string storedAnswer)
     {
         var parameters = table.All;
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var (name, value) in Usual.Where(field => table.Find(field.Name) is { Required: true }))
+        foreach (var (name, value) in Usual.Append((Name: "response_id", Value: storedAnswer)).Where(field => table.Find(field.Name) is { Required: true }))
         {
             fields[name] = value;
         }
