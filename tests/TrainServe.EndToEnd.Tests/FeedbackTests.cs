@@ -61,6 +61,29 @@ public sealed class FeedbackTests : IDisposable
     }
 
     [Fact]
+    public async Task Replicas_share_a_store_in_PostgreSQL()
+    {
+        await using var postgres = await PostgresServer.StartAsync();
+        string store = "postgres:" + postgres.Connection;
+        ModelDirectory.Tiny(_directory.PathOf("models/tiny"), contextLength: 512);
+        // Both make the tables, at the same time.
+        var replicas = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => ServerProcess.StartAsync(_directory.PathOf("models"), "--threads", "1", "--feedback", store)));
+        await using (replicas[0])
+        await using (replicas[1])
+        {
+            for (int i = 0; i < 4; i++)
+            {
+                var answer = await replicas[i % 2].AnswerAsync($$"""{"model":"tiny","messages":[{"role":"user","content":"Question {{i}}?"}],"max_tokens":8,"store":true}""");
+                string id = answer.GetProperty("id").GetString()!;
+                var other = replicas[(i + 1) % 2];
+                // The one that answered writes a moment later.
+                await Eventually.AssertAsync(async () => (await other.Client.PostAsJsonAsync("/v1/feedback", new { response_id = id, edit = "A better answer." })).StatusCode == HttpStatusCode.Created);
+            }
+        }
+        Assert.Contains("preference pairs: 4 (4 by edit)", await SucceedAsync("data", "feedback", "--store", store, "--output", _directory.PathOf("exported")), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_store_that_cannot_be_used_ends_the_server_and_the_export_with_a_sentence()
     {
         string file = _directory.WriteText("broken.db", new string('x', 4096));

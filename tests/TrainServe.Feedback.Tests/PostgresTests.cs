@@ -11,7 +11,8 @@ public sealed class PostgresTests
     {
         await using var server = await PostgresServer.StartAsync();
         // Two replicas start at once with an empty database.
-        FeedbackStore[] replicas = [new(server.Location), new(server.Location)];
+        var location = FeedbackLocation.TryParse("postgres:" + server.Connection, out _)!;
+        FeedbackStore[] replicas = [new(location), new(location)];
         await Task.WhenAll(replicas.Select(replica => replica.PrepareAsync()));
         await replicas[1].RequireAsync();
 

@@ -1,3 +1,8 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Security.Cryptography;
 using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests.Deployment;
@@ -45,6 +50,43 @@ public sealed class ReplicaTests : IDisposable
         }
         Array.ForEach(responses, response => response.Dispose());
     }
+
+    [Theory]
+    [InlineData("haproxy")]
+    [InlineData("nginx")]
+    public async Task A_keys_limit_in_Redis_holds_over_both_replicas(string proxyKind)
+    {
+        const int limit = 12;
+        using var redis = await RedisServer.StartAsync();
+        ModelDirectory.Tiny(_directory.PathOf("models/tiny"));
+        string[] settings = ["--threads", "1", "--redis", redis.Configuration, "--TrainServe:Keys:0:Name=ann", $"--TrainServe:Keys:0:Sha256={Convert.ToHexString(SHA256.HashData("ann-secret"u8))}",
+            string.Create(CultureInfo.InvariantCulture, $"--TrainServe:Keys:0:RequestsPerMinute={limit}")];
+        await using var one = await ServerProcess.StartAsync(_directory.PathOf("models"), settings);
+        await using var other = await ServerProcess.StartAsync(_directory.PathOf("models"), settings);
+        await using var proxy = await ProxyProcess.StartAsync(proxyKind, [one.Client.BaseAddress!, other.Client.BaseAddress!], _directory);
+        foreach (var client in (HttpClient[])[proxy.Client, one.Client, other.Client])
+        {
+            client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "ann-secret");
+        }
+        var watch = Stopwatch.StartNew();
+        int allowed = 0;
+        for (int i = 0; i < 2 * limit; i++)
+        {
+            using var response = await proxy.PostAsync("""{"model":"tiny","messages":[{"role":"user","content":"hello"}],"max_tokens":2}""");
+            allowed += response.IsSuccessStatusCode ? 1 : 0;
+            Assert.Contains(response.StatusCode, new[] { HttpStatusCode.OK, HttpStatusCode.TooManyRequests });
+            Assert.Equal(response.IsSuccessStatusCode, response.Headers.RetryAfter is null);
+        }
+        // A minute's worth, and what flowed in meanwhile; two servers that count for themselves would let twice as many through.
+        Assert.InRange(allowed, limit, limit + 1 + (int)(watch.Elapsed.TotalMinutes * limit));
+        Assert.True(allowed < 2 * limit, $"{allowed} were allowed in {watch.Elapsed}");
+        int[] answered = [await AnsweredAsync(one), await AnsweredAsync(other)];
+        Assert.Equal(allowed, answered.Sum());
+        Assert.All(answered, count => Assert.InRange(count, 1, limit));
+    }
+
+    private static async Task<int> AnsweredAsync(ServerProcess server) => (await server.Client.GetStringAsync("/metrics")).Split('\n')
+        .Where(line => line.StartsWith("vllm:request_success_total{", StringComparison.Ordinal)).Sum(line => int.Parse(line[(line.LastIndexOf(' ') + 1)..], CultureInfo.InvariantCulture));
 
     // A stream is whole when its last event says so; a broken one ends without, or with a fault of the connection.
     private static async Task<bool> EndsWellAsync(Stream stream)

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using TrainServe.Server.Limits;
 using TrainServe.TestSupport;
@@ -121,46 +119,5 @@ public sealed class LimitStoreTests
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
         public override long GetTimestamp() => _ticks;
         public void Advance(TimeSpan by) => _ticks += by.Ticks;
-    }
-
-    private sealed class RedisServer : IDisposable
-    {
-        private readonly Process _process;
-
-        private RedisServer(Process process, int port) => (_process, Configuration) = (process, $"127.0.0.1:{port},connectTimeout=500");
-
-        public string Configuration { get; }
-
-        public static async Task<RedisServer> StartAsync()
-        {
-            string? program = Environment.GetEnvironmentVariable("PATH")!.Split(Path.PathSeparator).Select(folder => Path.Combine(folder, "redis-server")).FirstOrDefault(File.Exists);
-            Assert.SkipWhen(program is null, "This test needs redis-server, which is not installed.");
-            int port = FreePort.Find();
-            var process = Process.Start(new ProcessStartInfo(program!, ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]) { UseShellExecute = false, RedirectStandardOutput = true })!;
-            var server = new RedisServer(process, port);
-            await Eventually.AssertAsync(async () =>
-            {
-                using var client = new TcpClient();
-                try
-                {
-                    await client.ConnectAsync(IPAddress.Loopback, port);
-                    return true;
-                }
-                catch (SocketException)
-                {
-                    return false;
-                }
-            });
-            return server;
-        }
-
-        public void Dispose()
-        {
-            if (!_process.HasExited)
-            {
-                _process.Kill();
-                _process.WaitForExit();
-            }
-        }
     }
 }

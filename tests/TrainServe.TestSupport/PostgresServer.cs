@@ -1,29 +1,26 @@
 using System.Diagnostics;
 using System.Globalization;
-using TrainServe.TestSupport;
+using Xunit;
 
-namespace TrainServe.Feedback.Tests;
+namespace TrainServe.TestSupport;
 
 /// <summary>A PostgreSQL server of the test's own, on a free port.</summary>
-internal sealed class PostgresServer : IAsyncDisposable
+public sealed class PostgresServer : IAsyncDisposable
 {
     private readonly TemporaryDirectory _directory;
     private readonly Process _process;
 
-    private PostgresServer(TemporaryDirectory directory, Process process, int port)
-    {
-        (_directory, _process) = (directory, process);
-        Location = FeedbackLocation.TryParse(string.Create(CultureInfo.InvariantCulture, $"postgres:Host=127.0.0.1;Port={port};Username=trainserve;Database=postgres"), out _)!;
-    }
+    private PostgresServer(TemporaryDirectory directory, Process process, string connection) => (_directory, _process, Connection) = (directory, process, connection);
 
-    public FeedbackLocation Location { get; }
+    /// <summary>A connection string.</summary>
+    public string Connection { get; }
 
     /// <summary>Starts one, or the running test is skipped.</summary>
     public static async Task<PostgresServer> StartAsync()
     {
         string? programs = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
             .Concat(Directory.Exists("/usr/lib/postgresql") ? Directory.GetDirectories("/usr/lib/postgresql").Select(version => Path.Combine(version, "bin")) : [])
-            .FirstOrDefault(folder => File.Exists(Path.Combine(folder, "initdb")));
+            .FirstOrDefault(folder => new[] { "initdb", "postgres", "pg_isready" }.All(program => File.Exists(Path.Combine(folder, program))));
         Assert.SkipWhen(programs is null, "This test needs PostgreSQL, which is not installed.");
         var directory = new TemporaryDirectory();
         // It does not run as root, and Debian's package brings a user for it.
@@ -35,34 +32,19 @@ internal sealed class PostgresServer : IAsyncDisposable
         }
         string data = directory.PathOf("data");
         Assert.Equal(0, await RunAsync([.. asUser, Path.Combine(programs, "initdb"), "--pgdata", data, "--username", "trainserve", "--auth", "trust", "--encoding", "UTF8", "--no-sync"]));
-        int port = FreePort.Find();
-        string[] command = [.. asUser, Path.Combine(programs, "postgres"), "-D", data, "-p", port.ToString(CultureInfo.InvariantCulture), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"];
-        var server = new PostgresServer(directory, Start(command), port);
-        await Eventually.AssertAsync(server.AnswersAsync);
+        string port = FreePort.Find().ToString(CultureInfo.InvariantCulture);
+        var process = Start([.. asUser, Path.Combine(programs, "postgres"), "-D", data, "-p", port, "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"]);
+        var server = new PostgresServer(directory, process, $"Host=127.0.0.1;Port={port};Username=trainserve;Database=postgres");
+        await Eventually.AssertAsync(async () => await RunAsync([Path.Combine(programs, "pg_isready"), "--quiet", "--host", "127.0.0.1", "--port", port]) == 0);
         return server;
     }
 
     public async ValueTask DisposeAsync()
     {
-        Npgsql.NpgsqlConnection.ClearAllPools();
         _process.Kill(entireProcessTree: true);
         await _process.WaitForExitAsync();
         _process.Dispose();
         _directory.Dispose();
-    }
-
-    private async Task<bool> AnswersAsync()
-    {
-        try
-        {
-            await using var connection = new Npgsql.NpgsqlConnection(Location.ConnectionString);
-            await connection.OpenAsync();
-            return true;
-        }
-        catch (Npgsql.NpgsqlException)
-        {
-            return false;
-        }
     }
 
     private static async Task<int> RunAsync(string[] command)
