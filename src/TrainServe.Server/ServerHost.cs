@@ -31,7 +31,7 @@ internal static class ServerHost
         builder.Configuration.AddCommandLine(args, ServerOptions.Switches);
         var options = ServerOptions.Read(builder.Configuration);
         UseLoopbackByDefault(builder);
-        UseStructuredLogs(builder);
+        UseConsoleLogs(builder);
         builder.WebHost.UseKestrelHttpsConfiguration(); // Kestrel:Endpoints:NAME with Url and Certificate, as in any ASP.NET Core host
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -131,11 +131,16 @@ internal static class ServerHost
         }
     }
 
-    // The slim builder chose the other format; "simple" in Logging:Console:FormatterName brings it back.
-    private static void UseStructuredLogs(WebApplicationBuilder builder)
+    // A person reads a terminal, programs read what goes elsewhere. Logging:Console:FormatterName decides otherwise.
+    private static void UseConsoleLogs(WebApplicationBuilder builder)
     {
-        string format = builder.Configuration["Logging:Console:FormatterName"] ?? ConsoleFormatterNames.Json;
+        string? chosen = builder.Configuration["Logging:Console:FormatterName"];
+        string format = chosen ?? (Console.IsOutputRedirected ? ConsoleFormatterNames.Json : ConsoleFormatterNames.Simple);
         builder.Logging.ClearProviders().AddConsole(console => console.FormatterName = format);
+        if (chosen is null)
+        {
+            builder.Services.Configure<SimpleConsoleFormatterOptions>(simple => (simple.SingleLine, simple.TimestampFormat, simple.UseUtcTimestamp) = (true, "HH:mm:ss ", false));
+        }
         // ApiExceptionHandler reports what it answers, and Kestrel what breaks a stream: once is enough.
         builder.Logging.AddFilter("Microsoft.AspNetCore.Diagnostics.ExceptionHandlerMiddleware", LogLevel.None);
         // Program says why the host did not start.

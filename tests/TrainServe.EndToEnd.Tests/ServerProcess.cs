@@ -157,12 +157,13 @@ internal sealed partial class ServerProcess : IAsyncDisposable
         }
     }
 
+    /// <summary>The program. The tests' own output is artifacts/bin/NAME/release or debug; the server's lies beside it.</summary>
+    public static string ProgramPath { get; } =
+        RepositoryRoot.PathOf(Path.Combine("artifacts", "bin", "TrainServe.Server", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "TrainServe.Server.dll"));
+
     private static ServerProcess Launch(IEnumerable<string> args)
     {
-        // The tests' own output is artifacts/bin/NAME/release or debug; the server's lies beside it.
-        string configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
-        string program = RepositoryRoot.PathOf(Path.Combine("artifacts", "bin", "TrainServe.Server", configuration, "TrainServe.Server.dll"));
-        var start = new ProcessStartInfo("dotnet", [program, .. args]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [ProgramPath, .. args]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment.Remove("ASPNETCORE_URLS");
         return new ServerProcess(Process.Start(start)!);
     }
