@@ -27,6 +27,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     private readonly ScalarHead? _score;
     private readonly TransformerBlock[] _blocks;
     private readonly RotaryEmbedding _rotary;
+    private readonly StepMemory _memory = new();
     private readonly double _dropout;
 
     /// <param name="config">The shape.</param>
@@ -139,7 +140,8 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         long time = idsBT.shape[1], start = cache?.Length ?? 0;
         RequireRoom(idsBT, start, cache);
-        var xBTC = _embedding.call(idsBT);
+        bool isFast = Kernels.IsFast && positionsBT is null && mask is null && cache is null;
+        var xBTC = isFast && is_grad_enabled() && StepMemory.Owns(_embedding.Weight) ? EmbeddingFunction.Apply(_embedding.Weight, idsBT, _memory) : _embedding.call(idsBT);
         if (training && EmbeddingNoise > 0)
         {
             xBTC = xBTC.Plus(Noise(xBTC));
@@ -148,7 +150,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         {
             xBTC = nn.functional.dropout(xBTC, _dropout, training: true);
         }
-        if (Kernels.IsFast && positionsBT is null && mask is null && cache is null)
+        if (isFast)
         {
             return FastBlocks(xBTC, documentsBT).MoveToOuterDisposeScope();
         }
@@ -180,7 +182,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         }
         using var scope = NewDisposeScope();
         var sum = Kernels.Matrices == ScalarType.BFloat16 && Dtype == ScalarType.Float32
-            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization, Kernels.IsFast)
+            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization, Kernels.IsFast, Kernels.IsFast ? _memory : null)
             : CrossEntropy.Sum(Head(hidden), targets, regularization).Sum;
         return sum.MoveToOuterDisposeScope();
     }
@@ -190,6 +192,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         if (disposing)
         {
             _rotary.Dispose();
+            _memory.Dispose();
         }
         base.Dispose(disposing);
     }
@@ -209,7 +212,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var pass = new BlockPass(_rotary.Cos, _rotary.Sin, documentsBT is null ? null : BlockPass.FirstOf(documentsBT), drops ? _dropout : 0, seed);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps));
+            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps, _memory));
         }
         return NormFunction.Apply(xBTC, _norm);
     }

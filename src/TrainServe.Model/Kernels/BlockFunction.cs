@@ -21,6 +21,7 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
         {
             return apply(inputs);
         }
+        inputs[^1] = call with { Memory = null };
         // Nothing will ask for what is kept for backward, and so nothing would free it.
         var (result, state) = Forward(inputs);
         state.Dispose();
@@ -48,9 +49,9 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
         var gradients = state.Backward(gradientBTC.contiguous());
         foreach (var gradient in gradients)
         {
-            gradient.MoveToOuterDisposeScope();
+            gradient?.MoveToOuterDisposeScope();
         }
-        return [.. gradients, null!];
+        return [.. gradients.Select(gradient => gradient!), null!];
     }
 
     private static (Tensor Result, BlockState State) Forward(object[] inputs)
@@ -58,18 +59,17 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var call = (BlockCall)inputs[7];
+        Matrix Of(int input) => Matrix.Of((Tensor)inputs[input], call.Memory);
         var state = new BlockState(call)
         {
             X = ((Tensor)inputs[0]).contiguous(),
             AttentionNorm = (Tensor)inputs[1],
-            Qkv = BFloat16((Tensor)inputs[2]),
-            Output = BFloat16((Tensor)inputs[3]),
+            Qkv = Of(2),
+            Output = Of(3),
             FeedForwardNorm = (Tensor)inputs[4],
-            GateUp = BFloat16((Tensor)inputs[5]),
-            Down = BFloat16((Tensor)inputs[6]),
+            GateUp = Of(5),
+            Down = Of(6),
         };
         return (state.Forward().MoveToOuterDisposeScope(), state);
     }
-
-    private static Tensor BFloat16(Tensor weight) => weight.detach().to(ScalarType.BFloat16);
 }

@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using TrainServe.Core.Random;
 using static TorchSharp.torch;
 
@@ -37,5 +38,13 @@ internal sealed record BlockPass(Tensor Cos, Tensor Sin, int[]? First, double Dr
     }
 }
 
-/// <summary>One block's place and shape.</summary>
-internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon);
+/// <summary>One block's place and shape, and the step's memory; null where nothing is kept from step to step.</summary>
+internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon, StepMemory? Memory = null);
+
+/// <summary>A matrix of a block: in bfloat16, and the weight itself if its gradient is the step memory's to write.</summary>
+internal readonly record struct Matrix(Tensor Half, Parameter? Owned)
+{
+    public static Matrix Of(Tensor weight, StepMemory? memory) => memory is not null && weight is Parameter parameter && StepMemory.Owns(parameter)
+        ? new Matrix(memory.Half(parameter), parameter)
+        : new Matrix(weight.detach().to(ScalarType.BFloat16), null);
+}

@@ -18,10 +18,10 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     public required Tensor FeedForwardNorm { get; init; }
 
     /// <summary>The matrices in bfloat16.</summary>
-    public required Tensor Qkv { get; init; }
-    public required Tensor Output { get; init; }
-    public required Tensor GateUp { get; init; }
-    public required Tensor Down { get; init; }
+    public required Matrix Qkv { get; init; }
+    public required Matrix Output { get; init; }
+    public required Matrix GateUp { get; init; }
+    public required Matrix Down { get; init; }
 
     /// <summary>Whether the gradient was computed already, so that what it needs is gone.</summary>
     public bool IsSpent => _normal1 is null;
@@ -35,12 +35,12 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     private int Time => (int)X.shape[1];
     private int Width => (int)X.shape[2];
     private int Rows => Batch * Time;
-    private int Inner => (int)Down.shape[1];
+    private int Inner => (int)Down.Half.shape[1];
 
     /// <returns>The residual stream that goes out, [B, T, C], in the caller's dispose scope.</returns>
     public Tensor Forward()
     {
-        foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv, Output, GateUp, Down])
+        foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv.Half, Output.Half, GateUp.Half, Down.Half])
         {
             Keep(tensor);
         }
@@ -49,48 +49,51 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
         {
             Input = Single(X), Weight = Single(AttentionNorm), Inverse = Single(_inverse1), Half = BFloat16(_normal1), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
-        _qkv = Kept(mm(_normal1, Qkv.t()));
+        _qkv = Kept(mm(_normal1, Qkv.Half.t()));
         (_attended, _logSum) = (Kept(Half(Rows, (long)call.Heads * call.HeadDim)), Kept(Full((long)Rows * call.Heads)));
         fixed (int* first = call.Pass.First)
         {
             AttentionKernel.Forward(Attention(first));
         }
-        var branch = mm(_attended, Output.t());
+        var branch = mm(_attended, Output.Half.t());
         (_stream, _normal2, _inverse2) = (Kept(empty_like(X)), Kept(Half(Rows, Width)), Kept(Full(Rows)));
         NormKernel.Forward(new NormArguments
         {
             Input = Single(X), Branch = BFloat16(branch), Sum = Single(_stream), Weight = Single(FeedForwardNorm), Inverse = Single(_inverse2), Half = BFloat16(_normal2),
             Dropout = call.Pass.Mask(call.Layer, 0), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
-        _gateUp = Kept(mm(_normal2, GateUp.t()));
+        _gateUp = Kept(mm(_normal2, GateUp.Half.t()));
         var inner = Half(Rows, Inner);
         SwiGluKernel.Forward(BFloat16(_gateUp), BFloat16(inner), Rows, Inner);
-        var added = mm(inner, Down.t());
+        var added = mm(inner, Down.Half.t());
         var result = empty_like(X);
         ResidualKernel.Add(Single(_stream), BFloat16(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
         return result;
     }
 
     /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
-    /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision.</returns>
-    public List<Tensor> Backward(Tensor gradientBTC)
+    /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision; null for those that the step's memory has.</returns>
+    public List<Tensor?> Backward(Tensor gradientBTC)
     {
         var added = Half(Rows, Width);
         ResidualKernel.Split(Single(gradientBTC), BFloat16(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
-        Tensor inner = mm(added, Down), gateUp = empty_like(_gateUp!);
+        Tensor inner = mm(added, Down.Half), gateUp = empty_like(_gateUp!);
         SwiGluKernel.Backward(BFloat16(_gateUp!), BFloat16(inner), BFloat16(gateUp), Rows, Inner);
         // From here inner is what forward multiplied by the matrix.
-        var downGradient = WeightGradient(added, inner);
-        Tensor normal2 = mm(gateUp, GateUp), gateUpGradient = WeightGradient(gateUp, _normal2!);
+        var downGradient = WeightGradient(Down, added, inner);
+        var normal2 = mm(gateUp, GateUp.Half);
+        var gateUpGradient = WeightGradient(GateUp, gateUp, _normal2!);
         Tensor stream = empty_like(X), branch = Half(Rows, Width);
         var norm2Gradient = NormBackward(_stream!, _inverse2!, FeedForwardNorm, normal2, gradientBTC, stream, branch);
 
-        Tensor attended = mm(branch, Output), outputGradient = WeightGradient(branch, _attended!), qkv = empty_like(_qkv!);
+        Tensor attended = mm(branch, Output.Half), qkv = empty_like(_qkv!);
+        var outputGradient = WeightGradient(Output, branch, _attended!);
         fixed (int* first = call.Pass.First)
         {
             AttentionKernel.Backward(Attention(first) with { OutputGradient = BFloat16(attended), QkvGradient = BFloat16(qkv) });
         }
-        Tensor normal1 = mm(qkv, Qkv), qkvGradient = WeightGradient(qkv, _normal1!), input = empty_like(X);
+        Tensor normal1 = mm(qkv, Qkv.Half), input = empty_like(X);
+        var qkvGradient = WeightGradient(Qkv, qkv, _normal1!);
         var norm1Gradient = NormBackward(X, _inverse1!, AttentionNorm, normal1, stream, input, null);
         return [input, norm1Gradient, qkvGradient, outputGradient, norm2Gradient, gateUpGradient, downGradient];
     }
@@ -123,7 +126,15 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
         return partial.sum(new long[] { 0 });
     }
 
-    private static Tensor WeightGradient(Tensor outputNO, Tensor inputNI) => mm(outputNO.t(), inputNI).to(ScalarType.Float32);
+    private Tensor? WeightGradient(Matrix matrix, Tensor outputNO, Tensor inputNI)
+    {
+        if (matrix.Owned is not { } weight)
+        {
+            return mm(outputNO.t(), inputNI).to(ScalarType.Float32);
+        }
+        call.Memory!.AddGradient(weight, outputNO, inputNI);
+        return null;
+    }
 
     private static Tensor Half(params long[] shape) => empty(shape, ScalarType.BFloat16);
 

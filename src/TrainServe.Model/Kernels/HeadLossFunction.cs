@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace TrainServe.Model.Kernels;
@@ -10,6 +11,8 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
 {
     // Logits at once: a few MB, which a core's cache holds; on a GPU as many as keep it busy.
     private const int LogitsAtOnce = 1 << 21, LogitsAtOnceOnGpu = 1 << 26;
+    // Each piece reads the whole weight and adds to its whole gradient, which a large vocabulary makes dear.
+    private const int RowsAtLeast = 256;
     private const string GradientsKey = "gradients";
 
     /// <inheritdoc/>
@@ -20,15 +23,17 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     /// <param name="targets">Ids, int64, or <see cref="CrossEntropy.IgnoreIndex"/>; as many as hidden has positions.</param>
     /// <param name="regularization">Label smoothing and z-loss.</param>
     /// <param name="byKernel">Whether the kernel takes the losses; otherwise libtorch's operators, on any device.</param>
+    /// <param name="memory">Where the weight's gradient and its bfloat16 copy have their places; null for fresh ones.</param>
     /// <returns>The sum of the losses, [], owned by the caller.</returns>
-    public static Tensor Sum(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel = true)
+    public static Tensor Sum(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel = true, StepMemory? memory = null)
     {
         if (is_grad_enabled() && (hidden.requires_grad || weight.requires_grad))
         {
-            return apply(hidden, weight, targets, regularization, byKernel);
+            var owner = memory is not null && weight is Parameter parameter && StepMemory.Owns(parameter) ? new Owner(parameter, memory) : null;
+            return apply(hidden, weight, targets, regularization, byKernel, new Place(owner));
         }
         using var noGradient = no_grad();
-        return Compute(hidden, weight, targets, regularization, byKernel, wantsGradient: false).Sum;
+        return Compute(hidden, weight, targets, regularization, byKernel, wantsGradient: false, null).Sum;
     }
 
     /// <inheritdoc/>
@@ -36,8 +41,8 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], (bool)inputs[4], wantsGradient: true);
-        context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope(), hidden!.shape));
+        var (sum, hidden, weight) = Compute((Tensor)inputs[0], (Tensor)inputs[1], (Tensor)inputs[2], (LossRegularization)inputs[3], (bool)inputs[4], wantsGradient: true, ((Place)inputs[5]).Owner);
+        context.save_data(GradientsKey, new Gradients(hidden!.DetachFromDisposeScope(), weight!.DetachFromDisposeScope(), hidden!.shape, ((Place)inputs[5]).Owner));
         return sum.MoveToOuterDisposeScope();
     }
 
@@ -48,14 +53,21 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         var gradients = (Gradients)context.get_data(GradientsKey);
         if (gradients.Hidden.IsInvalid)
         {
-            return BlockState.Spent(gradients.Shape, inputs: 5);
+            return BlockState.Spent(gradients.Shape, inputs: 6);
         }
         using var hidden = gradients.Hidden;
+        if (gradients.Owner is { } owner)
+        {
+            using var scope = NewDisposeScope();
+            owner.Memory.AddGradient(owner.Weight, gradients.Weight, gradient.item<float>());
+            owner.Memory.Return(gradients.Weight);
+            return [(hidden * gradient).MoveToOuterDisposeScope(), null!, null!, null!, null!, null!];
+        }
         using var weight = gradients.Weight;
-        return [hidden * gradient, weight * gradient, null!, null!, null!];
+        return [hidden * gradient, weight * gradient, null!, null!, null!, null!];
     }
 
-    private static (Tensor Sum, Tensor? HiddenGradient, Tensor? WeightGradient) Compute(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel, bool wantsGradient)
+    private static (Tensor Sum, Tensor? HiddenGradient, Tensor? WeightGradient) Compute(Tensor hidden, Tensor weight, Tensor targets, LossRegularization regularization, bool byKernel, bool wantsGradient, Owner? owner)
     {
         using var scope = NewDisposeScope();
         long width = weight.shape[1], vocabulary = weight.shape[0];
@@ -67,9 +79,16 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         {
             (targetsN, hiddenNC) = (targetsN.index_select(0, places), hiddenNC.index_select(0, places));
         }
-        Tensor weightVC = weight.detach().to(ScalarType.BFloat16), losses = empty(targetsN.shape[0], ScalarType.Float32, hidden.device);
-        Tensor? hiddenGradient = wantsGradient ? empty(hiddenNC.shape, ScalarType.Float32, hidden.device) : null, weightGradient = wantsGradient ? zeros(weight.shape, ScalarType.Float32, hidden.device) : null;
-        int step = (int)Math.Max(64, (hidden.device.type == TorchSharp.DeviceType.CPU ? LogitsAtOnce : LogitsAtOnceOnGpu) / vocabulary), count = (int)targetsN.shape[0];
+        Tensor weightVC = owner is null ? weight.detach().to(ScalarType.BFloat16) : owner.Memory.Half(owner.Weight), losses = empty(targetsN.shape[0], ScalarType.Float32, hidden.device);
+        Tensor? hiddenGradient = wantsGradient ? empty(hiddenNC.shape, ScalarType.Float32, hidden.device) : null;
+        int step = (int)Math.Max(RowsAtLeast, (hidden.device.type == TorchSharp.DeviceType.CPU ? LogitsAtOnce : LogitsAtOnceOnGpu) / vocabulary), count = (int)targetsN.shape[0];
+        // One piece's product needs no sum.
+        bool isWhole = owner is not null && count <= step && count > 0;
+        var weightGradient = !wantsGradient ? null : owner is null ? zeros(weight.shape, ScalarType.Float32, hidden.device) : owner.Memory.Rent(vocabulary, width, isWhole ? ScalarType.BFloat16 : ScalarType.Float32);
+        if (owner is not null && count == 0)
+        {
+            weightGradient!.zero_();
+        }
         for (int from = 0; from < count; from += step)
         {
             using var inner = NewDisposeScope();
@@ -87,14 +106,31 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
             if (wantsGradient)
             {
                 hiddenGradient!.narrow(0, from, rows).copy_(mm(logitsNV, weightVC));
-                weightGradient!.add_(mm(logitsNV.t(), chunkNC), LiveScalar.Of(1));
+                if (isWhole)
+                {
+                    StepMemory.MultiplyTransposed(weightGradient!, logitsNV, chunkNC);
+                }
+                else if (owner is not null)
+                {
+                    var product = owner.Memory.Rent(vocabulary, width, ScalarType.BFloat16);
+                    StepMemory.MultiplyTransposed(product, logitsNV, chunkNC);
+                    WeightKernel.Accumulate(weightGradient!, product, 1, adds: from > 0);
+                    owner.Memory.Return(product);
+                }
+                else
+                {
+                    weightGradient!.add_(mm(logitsNV.t(), chunkNC), LiveScalar.Of(1));
+                }
             }
         }
         if (wantsGradient)
         {
             var whole = isSparse ? zeros(hidden.numel() / width, width, ScalarType.Float32, hidden.device).index_copy_(0, places, hiddenGradient!) : hiddenGradient!;
             hiddenGradient = whole.view(hidden.shape).MoveToOuterDisposeScope();
-            weightGradient!.MoveToOuterDisposeScope();
+            if (owner is null)
+            {
+                weightGradient!.MoveToOuterDisposeScope();
+            }
         }
         return (losses.sum().MoveToOuterDisposeScope(), hiddenGradient, weightGradient);
     }
@@ -123,6 +159,10 @@ internal sealed unsafe class HeadLossFunction : autograd.SingleTensorFunction<He
         logitsNV.copy_(gradientNV);
     }
 
-    // Of the sum of the losses.
-    private sealed record Gradients(Tensor Hidden, Tensor Weight, long[] Shape);
+    // Of the sum of the losses; the weight's is the memory's where it has an owner.
+    private sealed record Gradients(Tensor Hidden, Tensor Weight, long[] Shape, Owner? Owner);
+
+    private sealed record Owner(Parameter Weight, StepMemory Memory);
+
+    private sealed record Place(Owner? Owner);
 }

@@ -5,7 +5,12 @@ using static TorchSharp.torch;
 
 namespace TrainServe.Model.Tests.Kernels;
 
+/// <summary>libtorch has one generator of random numbers for the process, which no other test may use meanwhile.</summary>
+[CollectionDefinition(nameof(FastStepTests), DisableParallelization = true)]
+public sealed class FastStepCollection;
+
 /// <summary>The fast step against libtorch's operators in single precision.</summary>
+[Collection(nameof(FastStepTests))]
 public sealed class FastStepTests
 {
     // bfloat16 has 8 bits, so that neighbours are 0.4 to 0.8 % apart, and there are two blocks.
@@ -16,6 +21,7 @@ public sealed class FastStepTests
     [InlineData(64, 4, 2, 96, 33, 2, 64)]
     [InlineData(96, 6, 1, 160, 1003, 3, 101)]
     [InlineData(96, 2, 2, 112, 70, 1, 17)]
+    [InlineData(64, 4, 4, 96, 16384, 3, 101)]
     public void Loss_and_gradients_are_those_of_the_plain_step(int width, int heads, int keyValueHeads, int inner, int vocabulary, int batch, int time)
     {
         using var scope = NewDisposeScope();
@@ -135,6 +141,19 @@ public sealed class FastStepTests
         double below = Step(model, ids, targets, null).Loss;
         Assert.NotEqual(loss, above);
         Assert.InRange((above - below) / (length * norm * norm), 0.95, 1.05);
+    }
+
+    [Fact]
+    public void The_gradients_of_a_second_pass_are_added_to_those_of_the_first()
+    {
+        using var scope = NewDisposeScope();
+        using var model = Model(64, 4, 2, 96, 50);
+        model.Kernels = Fast(model);
+        var (first, second) = (Ids(50, 2, 16, 1), Ids(50, 2, 16, 2));
+        var (alone, other) = (Step(model, first, second, null).Gradients, Step(model, second, first, null).Gradients);
+        model.LossSum(model.Hidden(first), second).backward();
+        var (_, both) = Step(model, second, first, null);
+        Assert.All(both, gradient => Assert.True(gradient.Value.allclose(alone[gradient.Key] + other[gradient.Key], 1e-5, 1e-5), gradient.Key));
     }
 
     [Fact]
