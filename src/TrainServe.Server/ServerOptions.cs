@@ -140,6 +140,10 @@ internal sealed record ServerOptions
         {
             settings.Wrong(nameof(Feedback), fault!, show: false);
         }
+        if (options is { FeedbackDays: > 0, Feedback.Length: 0 })
+        {
+            settings.Wrong(nameof(FeedbackDays), "without the option Feedback nothing is kept that could be removed");
+        }
         foreach (var twice in options.Keys.GroupBy(key => key.Name, StringComparer.Ordinal).Where(group => group.Count() > 1))
         {
             settings.Wrong(nameof(Keys), $"the name '{twice.Key}' is there more than once", show: false);

@@ -7,6 +7,7 @@ namespace TrainServe.Feedback.Tests;
 public sealed class PostgresTests
 {
     [Fact]
+    [Trait("Category", "Slow")]
     public async Task It_does_what_a_plain_list_would_do_and_writers_at_the_same_time_lose_no_row()
     {
         await using var server = await PostgresServer.StartAsync();

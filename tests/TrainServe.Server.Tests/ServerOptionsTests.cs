@@ -29,6 +29,14 @@ public sealed class ServerOptionsTests
     }
 
     [Fact]
+    public void A_time_to_keep_feedback_needs_a_place_where_it_is_kept()
+    {
+        Assert.Equal("TrainServe:FeedbackDays is '30'; without the option Feedback nothing is kept that could be removed.", Assert.Throws<InvalidDataException>(() => Read(("FeedbackDays", "30"))).Message);
+        Assert.Equal(30, Read(("FeedbackDays", "30"), ("Feedback", "sqlite:feedback.db")).FeedbackDays);
+        Assert.Equal("", Read().Feedback);
+    }
+
+    [Fact]
     public void Every_setting_has_a_switch()
     {
         var error = Assert.Throws<InvalidDataException>(() => Read(("Nonsense", "1")));
