@@ -30,15 +30,18 @@ public static class RegexGrammar
 
         public GrammarNode Parse()
         {
-            bool start = TakeIf('^');
-            var body = Alternatives();
-            bool end = TakeIf('$');
-            if (!AtEnd)
-            {
-                throw Wrong($"'{Here}' is not expected");
-            }
+            // An anchor belongs to its alternative: ^a|b is what begins with a, or has a b.
             var anything = new Repeat(Encode(CharacterSet.All), 0, null);
-            return Join(start ? Empty : anything, body, end ? Empty : anything);
+            var alternatives = new List<GrammarNode>();
+            do
+            {
+                bool start = TakeIf('^');
+                var body = Items();
+                bool end = TakeIf('$');
+                alternatives.Add(Join(start ? Empty : anything, body, end ? Empty : anything));
+            }
+            while (TakeIf('|'));
+            return AtEnd ? OneOf(alternatives) : throw Wrong($"'{Here}' is not expected");
         }
 
         private GrammarNode Alternatives()
@@ -59,7 +62,7 @@ public static class RegexGrammar
         private GrammarNode Items()
         {
             var items = new List<GrammarNode>();
-            while (!AtEnd && Here is not ('|' or ')') && !(Here == '$' && _at == pattern.Length - 1))
+            while (!AtEnd && Here is not ('|' or ')') && !(Here == '$' && _depth == 0 && (_at == pattern.Length - 1 || pattern[_at + 1] == '|')))
             {
                 items.Add(Repeated(Atom()));
             }
