@@ -17,6 +17,13 @@ public sealed record ExportPrecision
     /// <summary>Consecutive weights of a row that share a scale. 0 where weights are not quantized.</summary>
     public int BlockSize { get; private init; }
 
+    /// <summary>Whether a product of the layers is a sum of bytes over a whole row, with one scale for each output and one for each row of activations, found while the graph runs.</summary>
+    /// <remarks>
+    /// Such sums are exact, so that a row's result does not depend on the rows beside it; and with a block's own scales a product takes twice as long.
+    /// See Dettmers et al., LLM.int8(), 2022 (vector-wise quantization).
+    /// </remarks>
+    public bool SumsWholeRows { get; private init; }
+
     /// <summary>Bits of a cached key or value: 32 or 8.</summary>
     public int CacheBits { get; private init; } = 32;
 
@@ -29,7 +36,7 @@ public sealed record ExportPrecision
     public static ExportPrecision Fp32 { get; } = new("fp32");
 
     /// <summary>Everything in eight bits.</summary>
-    public static ExportPrecision Int8 { get; } = new("int8") { WeightBits = 8, HeadBits = 8, BlockSize = 64, CacheBits = 8, MaxPerplexityIncrease = 0.01 };
+    public static ExportPrecision Int8 { get; } = new("int8") { WeightBits = 8, HeadBits = 8, BlockSize = 64, SumsWholeRows = true, CacheBits = 8, MaxPerplexityIncrease = 0.01 };
 
     /// <summary>Layers in four bits, embedding, head and cache in eight.</summary>
     /// <remarks>Blocks of 32, because at larger ones the kernel gives an odd last row of a batch other results than an even one.</remarks>

@@ -29,6 +29,13 @@ internal sealed class GraphWriter(ExternalDataWriter data)
         return Add(data.Write(name, DataType.Uint8, shape, values));
     }
 
+    /// <inheritdoc cref="Initializer(string, long[], ReadOnlySpan{float})"/>
+    public string Initializer(string name, long[] shape, ReadOnlySpan<sbyte> values)
+    {
+        RequireCount(name, shape, values.Length);
+        return Add(data.Write(name, DataType.Int8, shape, MemoryMarshal.AsBytes(values)));
+    }
+
     /// <summary>The bytes of a weight that was written before, under another name and shape.</summary>
     public string Alias(string name, long[] shape, string original)
     {
@@ -39,13 +46,14 @@ internal sealed class GraphWriter(ExternalDataWriter data)
         return Add(tensor);
     }
 
-    /// <summary>A small tensor that lies in the graph itself.</summary>
-    public string Constant(string name, params long[] values)
-    {
-        var tensor = new TensorProto { Name = name, DataType = (int)DataType.Int64, RawData = ByteString.CopyFrom(MemoryMarshal.AsBytes<long>(values)) };
-        tensor.Dims.Add(values.Length);
-        return Add(tensor);
-    }
+    /// <summary>A list of integers that lies in the graph itself, the same one however often it is asked for.</summary>
+    public string Constant(string name, params long[] values) => Small(name, DataType.Int64, MemoryMarshal.AsBytes<long>(values), values.Length);
+
+    /// <summary>A number that lies in the graph itself, the same one however often it is asked for.</summary>
+    public string Scalar(string name, float value) => Small(name, DataType.Float, BitConverter.GetBytes(value));
+
+    /// <inheritdoc cref="Scalar(string, float)"/>
+    public string Scalar(string name, byte value) => Small(name, DataType.Uint8, [value]);
 
     /// <summary>Adds a node with one output, and gives its name.</summary>
     public string Node(string op, string name, string[] inputs, string domain = "", params AttributeProto[] attributes) =>
@@ -82,6 +90,17 @@ internal sealed class GraphWriter(ExternalDataWriter data)
             shape.Dim.Add(dimension is long size ? new TensorShapeProto.Types.Dimension { DimValue = size } : new TensorShapeProto.Types.Dimension { DimParam = (string)dimension });
         }
         list.Add(new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = shape } } });
+    }
+
+    private string Small(string name, DataType type, ReadOnlySpan<byte> bytes, params ReadOnlySpan<long> shape)
+    {
+        if (Graph.Initializer.Any(other => other.Name == name))
+        {
+            return name;
+        }
+        var tensor = new TensorProto { Name = name, DataType = (int)type, RawData = ByteString.CopyFrom(bytes) };
+        tensor.Dims.AddRange(shape.ToArray());
+        return Add(tensor);
     }
 
     private string Add(TensorProto tensor)

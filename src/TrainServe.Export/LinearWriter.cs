@@ -11,10 +11,31 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
     // Activations are rounded to eight bits a block, so that products are sums of bytes. Without it eight-bit weights are many times slower.
     private const int EightBitAccuracy = 4;
 
-    /// <summary>x times the transpose of a weight [N, K].</summary>
-    public string Linear(string name, string input, float[] weight, int outputs, int inputs) => precision.IsQuantized
-        ? Product(name, input, Quantized($"{name}.weight", weight, outputs, inputs, precision.WeightBits), $"{name}.out")
-        : graph.Node("MatMul", name, [input, graph.Initializer($"{name}.weight", [inputs, outputs], Transpose(weight, outputs, inputs))]);
+    // Activations are stored without sign, as the kernels want them.
+    private const byte Zero = 128;
+    private const int Steps = 127;
+
+    /// <summary>x [R, K] times the transpose of a weight [N, K].</summary>
+    public string Linear(string name, string input, float[] weight, int outputs, int inputs)
+    {
+        if (precision.SumsWholeRows)
+        {
+            return RowProduct(name, input, weight, outputs, inputs);
+        }
+        return precision.IsQuantized
+            ? Product(name, input, Quantized($"{name}.weight", weight, outputs, inputs, precision.WeightBits), $"{name}.out")
+            : graph.Node("MatMul", name, [input, graph.Initializer($"{name}.weight", [inputs, outputs], Transpose<float>(weight, outputs, inputs))]);
+    }
+
+    /// <summary>Makes the zero point of every row of activations, once for all products.</summary>
+    /// <param name="rows">The number of rows, as a tensor of one integer.</param>
+    public void DeclareRows(string rows)
+    {
+        if (precision.SumsWholeRows)
+        {
+            graph.Node("Expand", "zero_points", [graph.Scalar("zero_point", Zero), rows]);
+        }
+    }
 
     /// <summary>A row of the table [V, C] for each id.</summary>
     public string Embedding(string ids, float[] weight, int vocabSize, int width)
@@ -60,6 +81,19 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
         graph.Node("Gemm", "head", [input, graph.Initializer(WeightNames.Head, [vocabSize, width], weight)], [output], "", Integer("transB", 1));
     }
 
+    private string RowProduct(string name, string input, float[] weight, int outputs, int inputs)
+    {
+        var matrix = BlockQuantizer.Quantize(weight, outputs, inputs, bits: 8, blockSize: inputs);
+        sbyte[] levels = Array.ConvertAll(matrix.Packed, level => (sbyte)(level - Zero));
+        string stored = graph.Initializer($"{name}.weight", [inputs, outputs], Transpose<sbyte>(levels, outputs, inputs)), scales = graph.Initializer($"{name}.weight.scales", [outputs], matrix.Scales);
+        string size = graph.Node("ReduceMax", $"{name}.largest", [graph.Node("Abs", $"{name}.sizes", [input]), graph.Constant("last_axis", -1)], attributes: Integer("keepdims", 0));
+        // A row of zeros has scale 0. Whatever its bytes become then, they are multiplied by it.
+        string scale = graph.Node("Mul", $"{name}.scale", [size, graph.Scalar("step", 1f / Steps)]);
+        string bytes = graph.Node("QuantizeLinear", $"{name}.bytes", [input, scale, "zero_points.out"], attributes: Integer("axis", 0));
+        string sums = graph.Node("MatMulIntegerToFloat", $"{name}.sums", [bytes, stored, graph.Scalar("one", 1f), scales, graph.Scalar("zero_point", Zero)], Contrib);
+        return graph.Node("Mul", name, [sums, graph.Node("Reshape", $"{name}.scale_column", [scale, graph.Constant("column", -1, 1)])]);
+    }
+
     // The gather knows no block that is filled up.
     private bool GathersBlocks(int width) => precision.IsQuantized && width % precision.BlockSize == 0;
 
@@ -74,10 +108,10 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
     }
 
     // Square by square, so that both sides stay in the processor's cache.
-    private static float[] Transpose(ReadOnlySpan<float> matrix, int rows, int columns)
+    private static T[] Transpose<T>(ReadOnlySpan<T> matrix, int rows, int columns)
     {
         const int Side = 32;
-        var result = new float[matrix.Length];
+        var result = new T[matrix.Length];
         for (int top = 0; top < rows; top += Side)
         {
             for (int left = 0; left < columns; left += Side)

@@ -14,7 +14,7 @@ public static class OnnxExporter
     public const string GraphFile = "model.onnx", DataFile = "model.onnx.data";
 
     /// <summary>The exporter's own version, raised with every change of the graph.</summary>
-    public const int Version = 2;
+    public const int Version = 3;
 
     /// <param name="config">The model's shape.</param>
     /// <param name="weights">Its weights, under Hugging Face's names.</param>

@@ -6,7 +6,7 @@ using DataType = TrainServe.Export.Protos.TensorProto.Types.DataType;
 
 namespace TrainServe.Export;
 
-// B batch, S new tokens, M cache capacity, C width, F inner width, V vocabulary, H query heads, K key-value heads, P head size in the graph, R wanted rows.
+// B batch, S new tokens, R = B*S rows, M cache capacity, C width, F inner width, V vocabulary, H query heads, K key-value heads, P head size in the graph, R wanted rows.
 
 /// <summary>Builds the inference graph of a Llama-type transformer, one method a layer, and writes its weights as it goes.</summary>
 /// <remarks>Operators of ONNX opset 21 and of com.microsoft version 1. The rotation is Hugging Face's: halves of a head turn against each other.</remarks>
@@ -20,7 +20,8 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
         DeclareInputsAndOutputs();
         WriteRotaryTables();
         var linear = new LinearWriter(_graph, precision);
-        string hidden = linear.Embedding(GraphNames.InputIds, weights.ReadSingles(WeightNames.Embedding), config.VocabSize, config.HiddenSize);
+        string ids = DeclareRows(linear);
+        string hidden = linear.Embedding(ids, weights.ReadSingles(WeightNames.Embedding), config.VocabSize, config.HiddenSize);
         var (normed, residual) = FirstNorm(hidden);
         for (int layer = 0; layer < config.NumHiddenLayers; layer++)
         {
@@ -63,6 +64,15 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
         }
     }
 
+    // Rows lie one under the other, [R, C], but for the attention.
+    private string DeclareRows(LinearWriter linear)
+    {
+        string ids = _graph.Node("Reshape", "ids", [GraphNames.InputIds, _graph.Constant("flat", -1)]);
+        linear.DeclareRows(_graph.Node("Shape", "rows", [ids]));
+        _graph.Node("Concat", "sequences", [_graph.Node("Shape", "batch", [GraphNames.InputIds]), _graph.Constant("rest", -1)], attributes: Integer("axis", 0));
+        return ids;
+    }
+
     private void WriteRotaryTables()
     {
         var (cos, sin) = _heads.RotaryTables(config.MaxPositionEmbeddings);
@@ -98,7 +108,8 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
         ];
         string qkv = linear.Linear($"layer.{layer}.qkv", normed, packed, (heads + 2 * keyValueHeads) * _heads.Size, width);
         string stem = $"layer.{layer}.attention";
-        List<string> inputs = [qkv, "", "", GraphNames.PastKey(layer), GraphNames.PastValue(layer), GraphNames.SequenceLengths, GraphNames.TotalLength, "rotary.cos", "rotary.sin"];
+        string sequences = _graph.Node("Reshape", $"{stem}.sequences", [qkv, "sequences.out"]);
+        List<string> inputs = [sequences, "", "", GraphNames.PastKey(layer), GraphNames.PastValue(layer), GraphNames.SequenceLengths, GraphNames.TotalLength, "rotary.cos", "rotary.sin"];
         List<AttributeProto> attributes =
         [
             Integer("num_heads", heads), Integer("kv_num_heads", keyValueHeads), Integer("do_rotary", 1), Integer("rotary_interleaved", 0),
@@ -111,7 +122,8 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
         }
         _graph.Node("GroupQueryAttention", stem, [.. inputs], [$"{stem}.out", GraphNames.PresentKey(layer), GraphNames.PresentValue(layer)], Contrib, [.. attributes]);
         float[] projection = _heads.WidenColumns(weights.ReadSingles(WeightNames.AttentionOutput(layer)), heads, width);
-        return linear.Linear($"layer.{layer}.o_proj", $"{stem}.out", projection, width, heads * _heads.Size);
+        string rows = _graph.Node("Reshape", $"{stem}.rows", [$"{stem}.out", _graph.Constant("attention.width", -1, heads * _heads.Size)]);
+        return linear.Linear($"layer.{layer}.o_proj", rows, projection, width, heads * _heads.Size);
     }
 
     private string CacheScale(string name, float[] scales) => _graph.Initializer(name, [1, config.NumKeyValueHeads, 1, _heads.Size], scales);
@@ -131,10 +143,8 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
 
     private void Head(LinearWriter linear, string normed)
     {
-        // Only wanted rows go through the head: no [B*S, V] is ever made.
-        string shape = _graph.Constant("head.shape", -1, config.HiddenSize);
-        string rows = _graph.Node("Reshape", "head.rows", [normed, shape]);
-        _graph.Node("Gather", "head.wanted", [rows, GraphNames.LogitIndex], [GraphNames.Hidden], "", Integer("axis", 0));
+        // Only wanted rows go through the head: no [R, V] is ever made.
+        _graph.Node("Gather", "head.wanted", [normed, GraphNames.LogitIndex], [GraphNames.Hidden], "", Integer("axis", 0));
         if (config.IsRewardModel)
         {
             string score = _graph.Initializer(WeightNames.Score, [1, config.HiddenSize], weights.ReadSingles(WeightNames.Score));

@@ -154,6 +154,8 @@ public sealed class OnnxModelRunner : IModelRunner
         };
         // Long enough to bridge two nodes, short enough to leave the cores to others between steps.
         options.AddSessionConfigEntry("session.intra_op.spin_duration_us", "1000");
+        // Without VNNI instructions sums of signed with unsigned bytes would saturate at 16 bits.
+        options.AddSessionConfigEntry("session.x64quantprecision", "1");
         return options;
     }
 
