@@ -13,29 +13,30 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
 
     // Activations are stored without sign, as the kernels want them.
     private const byte Zero = 128;
-    private const int Steps = 127;
 
     /// <summary>x [R, K] times the transpose of a weight [N, K].</summary>
-    public string Linear(string name, string input, float[] weight, int outputs, int inputs)
+    /// <param name="name">Of the product.</param>
+    /// <param name="input">As <see cref="Operand"/> or an operator that ends in QuantizeRows gives it.</param>
+    /// <param name="weight">[N, K]</param>
+    /// <param name="outputs">N</param>
+    /// <param name="inputs">K</param>
+    public Rows Linear(string name, Rows input, float[] weight, int outputs, int inputs)
     {
         if (precision.SumsWholeRows)
         {
-            return RowProduct(name, input, weight, outputs, inputs);
+            return RowSums(name, input, weight, outputs, inputs);
         }
-        return precision.IsQuantized
-            ? Product(name, input, Quantized($"{name}.weight", weight, outputs, inputs, precision.WeightBits), $"{name}.out")
-            : graph.Node("MatMul", name, [input, graph.Initializer($"{name}.weight", [inputs, outputs], Transpose<float>(weight, outputs, inputs))]);
+        return new Rows(precision.IsQuantized
+            ? Product(name, input.Values, Quantized($"{name}.weight", weight, outputs, inputs, precision.WeightBits), $"{name}.out")
+            : graph.Node("MatMul", name, [input.Values, graph.Initializer($"{name}.weight", [inputs, outputs], Transpose<float>(weight, outputs, inputs))]));
     }
 
-    /// <summary>Makes the zero point of every row of activations, once for all products.</summary>
-    /// <param name="rows">The number of rows, as a tensor of one integer.</param>
-    public void DeclareRows(string rows)
-    {
-        if (precision.SumsWholeRows)
-        {
-            graph.Node("Expand", "zero_points", [graph.Scalar("zero_point", Zero), rows]);
-        }
-    }
+    /// <summary>Numbers [R, K] as a product wants them.</summary>
+    public Rows Operand(string name, string values) => precision.SumsWholeRows ? Rows.Of(graph.Node("QuantizeRows", name, [values], [$"{name}.out", $"{name}.scales"], GraphNames.KernelDomain)) : new Rows(values);
+
+    /// <summary>The numbers that a product stands for, [R, N].</summary>
+    public string Numbers(string name, Rows product) =>
+        product.Scales is null ? product.Values : graph.Node("Mul", name, [product.Values, graph.Node("Reshape", $"{name}.scales", [product.Scales, graph.Constant("column", -1, 1)])]);
 
     /// <summary>A row of the table [V, C] for each id.</summary>
     public string Embedding(string ids, float[] weight, int vocabSize, int width)
@@ -81,17 +82,13 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
         graph.Node("Gemm", "head", [input, graph.Initializer(WeightNames.Head, [vocabSize, width], weight)], [output], "", Integer("transB", 1));
     }
 
-    private string RowProduct(string name, string input, float[] weight, int outputs, int inputs)
+    // A sum is to be multiplied by the scale of its row of activations. Whoever reads it next does that on its way.
+    private Rows RowSums(string name, Rows input, float[] weight, int outputs, int inputs)
     {
         var matrix = BlockQuantizer.Quantize(weight, outputs, inputs, bits: 8, blockSize: inputs);
         sbyte[] levels = Array.ConvertAll(matrix.Packed, level => (sbyte)(level - Zero));
         string stored = graph.Initializer($"{name}.weight", [inputs, outputs], Transpose<sbyte>(levels, outputs, inputs)), scales = graph.Initializer($"{name}.weight.scales", [outputs], matrix.Scales);
-        string size = graph.Node("ReduceMax", $"{name}.largest", [graph.Node("Abs", $"{name}.sizes", [input]), graph.Constant("last_axis", -1)], attributes: Integer("keepdims", 0));
-        // A row of zeros has scale 0. Whatever its bytes become then, they are multiplied by it.
-        string scale = graph.Node("Mul", $"{name}.scale", [size, graph.Scalar("step", 1f / Steps)]);
-        string bytes = graph.Node("QuantizeLinear", $"{name}.bytes", [input, scale, "zero_points.out"], attributes: Integer("axis", 0));
-        string sums = graph.Node("MatMulIntegerToFloat", $"{name}.sums", [bytes, stored, graph.Scalar("one", 1f), scales, graph.Scalar("zero_point", Zero)], Contrib);
-        return graph.Node("Mul", name, [sums, graph.Node("Reshape", $"{name}.scale_column", [scale, graph.Constant("column", -1, 1)])]);
+        return new Rows(graph.Node("MatMulIntegerToFloat", name, [input.Values, stored, graph.Scalar("one", 1f), scales, graph.Scalar("zero_point", Zero)], Contrib), input.Scales);
     }
 
     // The gather knows no block that is filled up.
@@ -130,4 +127,13 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
 
     /// <summary>A stored matrix [N, K] and its scales.</summary>
     private sealed record Table(string Weight, string Scales, int Outputs, int Inputs, int Bits);
+}
+
+/// <summary>Rows of activations, [R, C].</summary>
+/// <param name="Values">Numbers, or bytes and sums of bytes, which only together with the scales stand for numbers.</param>
+/// <param name="Scales">What the values of each row are to be multiplied by, [R]; null where they are the numbers.</param>
+internal sealed record Rows(string Values, string? Scales = null)
+{
+    /// <summary>The first two outputs of an operator.</summary>
+    public static Rows Of(Protos.NodeProto node) => new(node.Output[0], node.Output[1]);
 }

@@ -14,7 +14,7 @@ public static class OnnxExporter
     public const string GraphFile = "model.onnx", DataFile = "model.onnx.data";
 
     /// <summary>The exporter's own version, raised with every change of the graph.</summary>
-    public const int Version = 3;
+    public const int Version = 4;
 
     /// <param name="config">The model's shape.</param>
     /// <param name="weights">Its weights, under Hugging Face's names.</param>
@@ -39,6 +39,10 @@ public static class OnnxExporter
         var model = new ModelProto { IrVersion = 10, ProducerName = "TrainServe", ProducerVersion = $"{Version}", Graph = graph };
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 21 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "com.microsoft", Version = 1 });
+        if (precision.IsQuantized)
+        {
+            model.OpsetImport.Add(new OperatorSetIdProto { Domain = GraphNames.KernelDomain, Version = 1 });
+        }
         model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.precision", precision.Name));
         model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.config_sha256", Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(config, JsonFile.SnakeCase)))));
         model.MetadataProps.Add(ExternalDataWriter.Entry("trainserve.weights_sha256", FileHash.OfFile(weights.Path)));

@@ -2,9 +2,12 @@ using System.Globalization;
 
 namespace TrainServe.Core.Packaging;
 
-/// <summary>Names of the exported graph's inputs and outputs: the exporter declares them, the inference engine binds them.</summary>
+/// <summary>Names of the exported graph's inputs, outputs and operators: the exporter declares them, the inference engine binds them.</summary>
 public static class GraphNames
 {
+    /// <summary>The domain of TrainServe's own operators, which the inference engine brings along.</summary>
+    public const string KernelDomain = "trainserve";
+
     /// <summary>int64 [B, S]: token ids, right-padded.</summary>
     public const string InputIds = "input_ids";
 

@@ -1,6 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
+using TrainServe.Inference.Kernels;
 
 namespace TrainServe.Inference.Execution;
 
@@ -154,6 +155,7 @@ public sealed class OnnxModelRunner : IModelRunner
         };
         // Long enough to bridge two nodes, short enough to leave the cores to others between steps.
         options.AddSessionConfigEntry("session.intra_op.spin_duration_us", "1000");
+        KernelDomain.AddTo(options);
         // Without VNNI instructions sums of signed with unsigned bytes would saturate at 16 bits.
         options.AddSessionConfigEntry("session.x64quantprecision", "1");
         return options;
