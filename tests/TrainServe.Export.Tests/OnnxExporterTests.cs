@@ -148,20 +148,42 @@ public sealed class OnnxExporterTests : IDisposable
         Assert.DoesNotContain(graph.Output, output => output.Name == "logits");
     }
 
-    [Theory]
-    [InlineData("int8", 8)]
-    [InlineData("int4", 4)]
-    public void Few_bits_quantize_every_product_and_keep_the_head_at_eight(string precision, int bits)
+    [Fact]
+    public void Four_bits_quantize_every_product_and_keep_the_head_at_eight()
     {
         var config = TinyModels.Config(hiddenSize: 64, intermediateSize: 96, tied: true);
-        var graph = Read(Export(config, precision: ExportPrecision.Parse(precision))).Graph;
+        var graph = Read(Export(config, precision: ExportPrecision.Int4)).Graph;
 
         Assert.DoesNotContain(graph.Node, node => node.OpType is "MatMul" or "Gemm");
         var products = graph.Node.Where(node => node.OpType == "MatMulNBits").ToList();
         Assert.Equal(4 * config.NumHiddenLayers + 1, products.Count);
-        Assert.All(products, node => Assert.Equal(node.Name == "head" ? 8 : bits, Attribute(node, "bits")));
+        Assert.All(products, node => Assert.Equal(node.Name == "head" ? 8 : 4, Attribute(node, "bits")));
         // Anything else is many times slower.
         Assert.All(products, node => Assert.Equal(4, Attribute(node, "accuracy_level")));
+    }
+
+    [Fact]
+    public void Eight_bits_sum_bytes_over_whole_rows_in_every_product_but_the_head()
+    {
+        var config = TinyModels.Config(hiddenSize: 64, intermediateSize: 96, tied: true);
+        var graph = Read(Export(config, precision: ExportPrecision.Int8)).Graph;
+
+        Assert.DoesNotContain(graph.Node, node => node.OpType is "MatMul" or "Gemm" or "GroupQueryAttention");
+        Assert.Equal(4 * config.NumHiddenLayers, graph.Node.Count(node => node.OpType == "MatMulIntegerToFloat"));
+        Assert.Equal(8, Attribute(graph.Node.Single(node => node.OpType == "MatMulNBits"), "bits"));
+        Assert.Equal(config.NumHiddenLayers, graph.Node.Count(node => node.OpType == "CachedAttention"));
+    }
+
+    [Theory]
+    [InlineData("fp32", false)]
+    [InlineData("int8", true)]
+    [InlineData("int4", true)]
+    public void Only_graphs_of_few_bits_need_operators_of_our_own(string precision, bool expected)
+    {
+        var model = Read(Export(TinyModels.Config(), precision: ExportPrecision.Parse(precision)));
+
+        Assert.Equal(expected, model.Graph.Node.Any(node => node.Domain == GraphNames.KernelDomain));
+        Assert.Equal(expected, model.OpsetImport.Any(opset => opset.Domain == GraphNames.KernelDomain));
     }
 
     [Fact]

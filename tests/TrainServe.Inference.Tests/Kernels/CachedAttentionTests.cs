@@ -1,6 +1,7 @@
 using CsCheck;
 using Microsoft.ML.OnnxRuntime;
 using TrainServe.Core.Packaging;
+using TrainServe.Core.Random;
 using TrainServe.Export.Protos;
 using static TrainServe.Export.GraphWriter;
 using static TrainServe.Inference.Tests.Kernels.OperatorGraph;
@@ -13,6 +14,8 @@ public sealed class CachedAttentionTests
 {
     private const int Capacity = 200;
 
+    private static readonly int[] HeadSizes = [16, 32, 64, 80, 128];
+
     private static readonly (string, Type)[] Outputs = [("out", typeof(float)), ("present_k", typeof(sbyte)), ("present_v", typeof(sbyte))];
 
     private static readonly (string, Type)[] Inputs =
@@ -21,7 +24,7 @@ public sealed class CachedAttentionTests
         ("cos", typeof(float)), ("sin", typeof(float)), ("k_scale", typeof(float)), ("v_scale", typeof(float)),
     ];
 
-    private static readonly Gen<(int Group, int KeyValueHeads, int Size)> Heads = Gen.Select(Gen.Int[1, 4], Gen.Int[1, 3], Gen.OneOfConst(16, 32, 64, 80, 128));
+    private static readonly Gen<(int Group, int KeyValueHeads, int Size)> Heads = Gen.Select(Gen.Int[1, 4], Gen.Int[1, 3], Gen.Int[0, 4].Select(i => HeadSizes[i]));
 
     [Fact]
     public void It_gives_what_the_runtimes_own_operator_gives_for_prompts() => Heads.Select(Gen.Int[2, 90], Gen.Int[0, 100], Gen.Int[1, 1000]).Sample(
@@ -84,8 +87,8 @@ public sealed class CachedAttentionTests
     {
         using OperatorGraph own = Own(problem.Heads), reference = Reference(problem.Heads);
         IReadOnlyList<Array> expected = problem.Run(reference), actual = problem.Run(own);
-        Assert.Equal((sbyte[])expected[1], (sbyte[])actual[1]);
-        Assert.Equal((sbyte[])expected[2], (sbyte[])actual[2]);
+        Assert.Equal(problem.Valid((sbyte[])expected[1]), problem.Valid((sbyte[])actual[1]));
+        Assert.Equal(problem.Valid((sbyte[])expected[2]), problem.Valid((sbyte[])actual[2]));
         float worst = ((float[])expected[0]).Zip((float[])actual[0], (x, y) => Math.Abs(x - y)).Max();
         Assert.InRange(worst, 0, 1e-5f);
     }
@@ -111,7 +114,7 @@ public sealed class CachedAttentionTests
     /// <summary>Random inputs of the operator.</summary>
     private sealed class Problem((int Group, int KeyValueHeads, int Size) heads, int seed)
     {
-        private readonly Random _random = new(seed);
+        private readonly PhiloxRandom _random = new((ulong)seed);
 
         public (int Group, int KeyValueHeads, int Size) Heads => heads;
 
@@ -142,8 +145,12 @@ public sealed class CachedAttentionTests
             return graph.Run(graph.Takes("shape") ? [.. inputs, ("shape", new long[] { batch, NewTokens, Width }, [3])] : inputs);
         }
 
+        /// <summary>What is cached up to the last token of each sequence.</summary>
+        public sbyte[] Valid(sbyte[] cache) =>
+            [.. Enumerable.Range(0, Last.Length * heads.KeyValueHeads).SelectMany(i => cache.Skip(i * Capacity * heads.Size).Take((Last[i / heads.KeyValueHeads] + 1) * heads.Size))];
+
         private float[] Numbers(int count) => [.. Enumerable.Range(0, count).Select(_ => (float)(_random.NextDouble() * 2 - 1))];
 
-        private sbyte[] Bytes() => [.. Enumerable.Range(0, Last.Length * heads.KeyValueHeads * Capacity * heads.Size).Select(_ => (sbyte)_random.Next(-100, 100))];
+        private sbyte[] Bytes() => [.. Enumerable.Range(0, Last.Length * heads.KeyValueHeads * Capacity * heads.Size).Select(_ => (sbyte)(_random.NextInt32(200) - 100))];
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
@@ -70,8 +69,9 @@ internal sealed class OperatorGraph : IDisposable
     private static OrtValue Value(Array values, long[] shape) => values switch
     {
         float[] singles => OrtValue.CreateTensorValueFromMemory(singles, shape),
+        // To the runtime an array of bytes is one of signed bytes too.
+        _ when values.GetType() == typeof(byte[]) => OrtValue.CreateTensorValueFromMemory((byte[])values, shape),
         sbyte[] bytes => OrtValue.CreateTensorValueFromMemory(bytes, shape),
-        byte[] bytes => OrtValue.CreateTensorValueFromMemory(bytes, shape),
         long[] integers => OrtValue.CreateTensorValueFromMemory(integers, shape),
         _ => OrtValue.CreateTensorValueFromMemory((int[])values, shape),
     };

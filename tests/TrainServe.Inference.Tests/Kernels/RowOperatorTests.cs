@@ -1,5 +1,6 @@
 using CsCheck;
 using TrainServe.Core.Packaging;
+using TrainServe.Core.Random;
 using static TrainServe.Export.GraphWriter;
 using static TrainServe.Inference.Tests.Kernels.OperatorGraph;
 
@@ -119,7 +120,7 @@ public sealed class RowOperatorTests
 
     private static float[] Numbers(int count, int seed)
     {
-        var random = new Random(seed);
+        var random = new PhiloxRandom((ulong)seed);
         return [.. Enumerable.Range(0, count).Select(_ => (float)(random.NextDouble() * 8 - 4))];
     }
 }
