@@ -57,7 +57,7 @@ public sealed class OnnxModelRunner : IModelRunner
         InferenceSession? session = null;
         try
         {
-            session = new InferenceSession(graphPath, sessionOptions);
+            session = KernelDomain.Open(sessionOptions, opened => new InferenceSession(graphPath, opened));
             RequireShape(session, config, graphPath);
             return new OnnxModelRunner(session, config, options);
         }
@@ -155,7 +155,6 @@ public sealed class OnnxModelRunner : IModelRunner
         };
         // Long enough to bridge two nodes, short enough to leave the cores to others between steps.
         options.AddSessionConfigEntry("session.intra_op.spin_duration_us", "1000");
-        KernelDomain.AddTo(options);
         // Without VNNI instructions sums of signed with unsigned bytes would saturate at 16 bits.
         options.AddSessionConfigEntry("session.x64quantprecision", "1");
         return options;

@@ -8,9 +8,25 @@ namespace TrainServe.Inference.Kernels;
 internal static unsafe class KernelDomain
 {
     private static readonly Lazy<nint> Domain = new(Create);
+    private static readonly Lock Gate = new();
+    private static volatile bool _isKnown;
 
-    /// <summary>Makes the operators known to a session that is to be opened.</summary>
-    public static void AddTo(SessionOptions options) => OrtApi.AddDomain(options.DangerousGetHandle(), Domain.Value);
+    /// <summary>Opens a session that has the operators.</summary>
+    /// <remarks>The runtime notes the domain with the first session that has it, and fails when two try at once.</remarks>
+    public static InferenceSession Open(SessionOptions options, Func<SessionOptions, InferenceSession> open)
+    {
+        OrtApi.AddDomain(options.DangerousGetHandle(), Domain.Value);
+        if (_isKnown)
+        {
+            return open(options);
+        }
+        lock (Gate)
+        {
+            var session = open(options);
+            _isKnown = true;
+            return session;
+        }
+    }
 
     private static nint Create()
     {

@@ -26,8 +26,7 @@ internal sealed class OperatorGraph : IDisposable
         }
         OnnxRuntimeLibrary.Load();
         using var options = new SessionOptions { IntraOpNumThreads = threads, InterOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
-        KernelDomain.AddTo(options);
-        _session = new InferenceSession(model.ToByteArray(), options);
+        _session = KernelDomain.Open(options, opened => new InferenceSession(model.ToByteArray(), opened));
     }
 
     public static NodeProto Node(string op, string domain, string[] inputs, string[] outputs, params AttributeProto[] attributes)
