@@ -62,7 +62,7 @@ internal unsafe struct AttentionJob
         job->Attend(sequence, head, block * BlockTokens, Math.Min(job->NewTokens, (block + 1) * BlockTokens));
     }
 
-    // Padding behind a sequence's last token is not cached.
+    // Padding behind a sequence's last token is not cached. Rounded where the runtime's own operator rounds, here and in the rotation, so that both cache the same bytes.
     [SkipLocalsInit]
     private readonly void Write(int sequence, int head, int first, int end)
     {
@@ -78,9 +78,9 @@ internal unsafe struct AttentionJob
             var rowScale = Vector512.Create(RowScale(row));
             for (int i = 0; i < HeadSize; i += VectorMath.Width)
             {
-                VectorMath.ToSignedBytes(Vector512.Load(key + i) / Vector512.Load(KeySteps + head * HeadSize + i)).Store(Keys + place + i);
+                VectorMath.ToSignedBytes(Vector512.Load(key + i) * (Vector512<float>.One / Vector512.Load(KeySteps + head * HeadSize + i))).Store(Keys + place + i);
                 var value = Vector512.Load(source + KeyValueHeads * HeadSize + i) * rowScale;
-                VectorMath.ToSignedBytes(value / Vector512.Load(ValueSteps + head * HeadSize + i)).Store(Values + place + i);
+                VectorMath.ToSignedBytes(value * (Vector512<float>.One / Vector512.Load(ValueSteps + head * HeadSize + i))).Store(Values + place + i);
             }
         }
     }
@@ -133,8 +133,8 @@ internal unsafe struct AttentionJob
         {
             Vector256<float> x = Vector256.Load(source + i) * scale, y = Vector256.Load(source + half + i) * scale;
             Vector256<float> cos = Vector256.Load(Cos + (long)position * half + i), sin = Vector256.Load(Sin + (long)position * half + i);
-            (x * cos - y * sin).Store(target + i);
-            (y * cos + x * sin).Store(target + half + i);
+            Vector256.FusedMultiplyAdd(x, cos, -(y * sin)).Store(target + i);
+            Vector256.FusedMultiplyAdd(x, sin, y * cos).Store(target + half + i);
         }
     }
 }
