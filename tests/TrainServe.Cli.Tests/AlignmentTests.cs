@@ -26,6 +26,7 @@ public sealed class AlignmentTests : IDisposable
             "--tasks", "win:pairs", "--data", _directory.FullName, "--max-tokens", "4", "--json", _directory.PathOf("result.json"));
         Assert.True(result.ExitCode == 0, result.Error);
         Assert.Contains("win:pairs: 20 win  win_rate 0.", result.Output, StringComparison.Ordinal);
+        Assert.Contains("divergence_per_token ", result.Output, StringComparison.Ordinal);
         using var report = JsonDocument.Parse(await File.ReadAllTextAsync(_directory.PathOf("result.json")));
         using var manifest = JsonDocument.Parse(await File.ReadAllTextAsync(_directory.PathOf("policy", "manifest.json")));
         Assert.Equal(
@@ -98,6 +99,70 @@ public sealed class AlignmentTests : IDisposable
         Assert.True(pooled.ExitCode == 0, pooled.Error);
         Assert.Contains("pooled: 20 preference  accuracy ", pooled.Output, StringComparison.Ordinal);
         Assert.Contains("above_baseline ", pooled.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Pairs_of_several_files_share_their_folds_and_each_file_has_findings_of_its_own()
+    {
+        // The second file asks half of what the first does, in other conversations; one record of it is bad.
+        File.WriteAllLines(_directory.PathOf("more.jsonl"), [.. Enumerable.Range(10, 20).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes, surely","rejected":"no"}"""), """{"prompt":"Q","chosen":"same","rejected":"same"}"""]);
+        string folds = _directory.PathOf("folds");
+        string[] divide = ["data", "folds", "--input", _directory.PathOf("pairs.jsonl"), _directory.PathOf("more.jsonl"), "--count", "3", "--output", folds];
+        var refused = await ConsoleHost.RunAsync(divide);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("more.jsonl:21: chosen and rejected are the same", refused.Error, StringComparison.Ordinal);
+        var divided = await ConsoleHost.RunAsync([.. divide, "--skip-bad-records"]);
+        Assert.True(divided.ExitCode == 0, divided.Error);
+        Assert.Contains("40 pairs of 30 prompts in 3 folds; 40 records, 1 left out, the first because", divided.Output, StringComparison.Ordinal);
+        string test = Path.Combine(folds, "fold-1", "test"), train = Path.Combine(folds, "fold-1", "train"), findings = _directory.PathOf("findings.jsonl");
+        Assert.Empty(Prompts(test).Intersect(Prompts(train), StringComparer.Ordinal));
+        Assert.Equal(30, Prompts(test).Union(Prompts(train), StringComparer.Ordinal).Count());
+        var result = await ConsoleHost.RunAsync("evaluate", "--model", _directory.PathOf("reward"), "--data", test, "--tasks", "pairs", "more", "--baseline", train, "--findings", findings);
+        Assert.True(result.ExitCode == 0, result.Error);
+        var pooled = await ConsoleHost.RunAsync("evaluate", "pool", findings);
+        int pairs = File.ReadLines(Path.Combine(test, "pairs.jsonl")).Count(), more = File.ReadLines(Path.Combine(test, "more.jsonl")).Count();
+        Assert.Contains($"pairs: {pairs} preference", pooled.Output, StringComparison.Ordinal);
+        Assert.Contains($"more: {more} preference", pooled.Output, StringComparison.Ordinal);
+        Assert.Contains($"pooled: {pairs + more} preference", pooled.Output, StringComparison.Ordinal);
+
+        static string[] Prompts(string directory) => [.. Directory.GetFiles(directory).SelectMany(File.ReadLines).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("prompt")[0].GetProperty("content").GetString()!)];
+    }
+
+    [Fact]
+    public async Task Bad_pairs_stop_an_evaluation_with_file_and_line_or_are_counted()
+    {
+        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), ["""{"prompt":"P","chosen":"alone"}"""]);
+        string[] asked = ["evaluate", "--model", _directory.PathOf("reward"), "--tasks", _directory.PathOf("pairs.jsonl")];
+        var stopped = await ConsoleHost.RunAsync(asked);
+        Assert.Equal(1, stopped.ExitCode);
+        Assert.Contains("pairs.jsonl:21: the field 'rejected' is missing", stopped.Error, StringComparison.Ordinal);
+        var counted = await ConsoleHost.RunAsync([.. asked, "--skip-bad-records"]);
+        Assert.True(counted.ExitCode == 0, counted.Error);
+        Assert.Contains("pairs: 20 preference", counted.Output, StringComparison.Ordinal);
+        Assert.Contains("bad_records 1", counted.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Sums_are_divided_so_that_no_two_numbers_are_on_both_sides()
+    {
+        var result = await ConsoleHost.RunAsync("data", "generate", "sums", "--largest", "9", "--test-fraction", "0.2", "--output", _directory.PathOf("sums"));
+        Assert.True(result.ExitCode == 0, result.Error);
+        // 55 pairs of numbers, 11 of them to be asked; 100 sums in all.
+        var (train, test) = (Sums("train.jsonl"), Sums("test.jsonl"));
+        Assert.Equal(100, train.Concat(test).Distinct().Count());
+        Assert.Equal(11, test.Select(sum => (Math.Min(sum.First, sum.Second), Math.Max(sum.First, sum.Second))).Distinct().Count());
+        Assert.All(train.Concat(test), sum => Assert.Equal(sum.First + sum.Second, sum.Answer));
+        Assert.DoesNotContain(train, sum => test.Contains((sum.Second, sum.First, sum.Answer)));
+        var refused = await ConsoleHost.RunAsync("data", "generate", "sums", "--test-fraction", "1", "--output", _directory.PathOf("other"));
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("--test-fraction must be above 0 and below 1", refused.Error, StringComparison.Ordinal);
+
+        (int First, int Second, int Answer)[] Sums(string file) => [.. File.ReadLines(_directory.PathOf("sums", file)).Select(line =>
+        {
+            using var record = JsonDocument.Parse(line);
+            int[] numbers = [.. record.RootElement.GetProperty("question").GetString()!.TrimEnd('=').Split('+').Select(int.Parse)];
+            return (numbers[0], numbers[1], int.Parse(record.RootElement.GetProperty("answer").GetString()!));
+        })];
     }
 
     [Fact]

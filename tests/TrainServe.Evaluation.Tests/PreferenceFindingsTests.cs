@@ -81,6 +81,31 @@ public sealed class PreferenceFindingsTests : IDisposable
     }
 
     [Fact]
+    public void What_length_alone_explains_is_no_gain_over_the_model_of_words()
+    {
+        // Three pairs whose better answer is longer, right by both; the short one is right by the reward model alone: (3 * 0 / 3 + 1) / 2.
+        PairFinding[] findings = [Longer("a"), Longer("b"), Longer("c"), Found("d", 1, -1)];
+        var result = PreferenceTask.Of(findings, 0);
+        Assert.Equal(0.25, result.Metrics["above_baseline"]);
+        Assert.Equal(0.5, result.Metrics["baseline_length_balanced"], 1e-12);
+        Assert.Equal(0.5, result.Metrics["above_baseline_length_balanced"], 1e-12);
+        Assert.Equal(1, result.Metrics["accuracy_length_balanced"], 1e-12);
+
+        static PairFinding Longer(string prompt) => new(prompt, 1, IsLonger: true) { Baseline = 1 };
+    }
+
+    [Fact]
+    public void Where_prompts_have_several_pairs_the_interval_is_over_prompts()
+    {
+        // Two prompts of twenty pairs, one all right, one all wrong: nothing is known. Of forty prompts it would be Wilson's interval.
+        var together = PreferenceTask.Of([.. Enumerable.Range(0, 40).Select(i => new PairFinding(i < 20 ? "a" : "b", i < 20 ? 1 : -1, IsLonger: false))], 0);
+        Assert.Equal(2, together.Metrics["prompts"]);
+        Assert.Equal(new Interval(0, 1), together.Intervals["accuracy"]);
+        var apart = PreferenceTask.Of([.. Enumerable.Range(0, 40).Select(i => new PairFinding($"{i}", i < 20 ? 1 : -1, IsLonger: false))], 0);
+        Assert.Equal(Interval.Wilson(20, 40), apart.Intervals["accuracy"]);
+    }
+
+    [Fact]
     public void Pairs_that_the_model_has_read_before_are_counted_apart()
     {
         var package = TinyPackages.Write(_directory.PathOf("model"));

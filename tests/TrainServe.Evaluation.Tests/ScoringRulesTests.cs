@@ -166,15 +166,25 @@ public sealed class ScoringRulesTests : IDisposable
     {
         Prompt[] prompts = [.. "abcd".Select(letter => new Prompt([ChatMessage.User(letter.ToString())], null, default))];
         // The judge likes the first token of the answer; the prompt's letter stands third.
-        using var ours = new FakeScorer { Answer = prompt => prompt.Contains('a') || prompt.Contains('b') ? Bytes("99") : Bytes("55") };
-        using var theirs = new FakeScorer { Answer = prompt => prompt.Contains('c') ? Bytes("7") : Bytes("5") };
+        using var ours = new FakeScorer { Answer = prompt => prompt.Contains('a') || prompt.Contains('b') ? Bytes("99") : Bytes("55"), Judge = request => Each(request, -1) };
+        using var theirs = new FakeScorer { Answer = prompt => prompt.Contains('c') ? Bytes("7777") : Bytes("5"), Judge = request => Each(request, -3) };
         using var judge = new FakeJudge(row => row.Max(id => id is >= '0' and <= '9' ? id : 0));
         var result = WinRateTask.Run(prompts, ours, theirs, judge, _tokenizer, _template, new GenerationSettings(4, new Core.Sampling.SamplingParameters()));
         // Two wins, one loss, one tie.
         Assert.Equal(2.5 / 4, result.Metrics["win_rate"]);
         Assert.Equal(2, result.Metrics["length"]);
-        // Pairs 99, 99, 55, 55: two of four differ.
+        // Single tokens 9 and 5 of eight; pairs 99, 99, 55, 55, of which two of four differ; no three in a row.
+        Assert.Equal(0.25, result.Metrics["distinct_1"]);
         Assert.Equal(0.5, result.Metrics["distinct_2"]);
+        Assert.Equal(0, result.Metrics["distinct_3"]);
+        Assert.Equal(1, result.Metrics["ended"]);
+        Assert.Equal(0.75, result.Metrics["ended_against"]);
+        // Two tokens and the end of the answer, each 2 nats likelier by ours.
+        Assert.Equal(2, result.Metrics["divergence_per_token"], 1e-6);
+        Assert.Equal(6, result.Metrics["divergence"], 1e-6);
+        Assert.All(ours.Requests, request => Assert.Equal(_template.StopTokenIds.First(), request.Continuation[^1]));
+
+        static ScoredContinuation Each(ScoringRequest request, float logProb) => new([.. request.Continuation.Select(_ => logProb)], false);
     }
 
     private static ChoiceOption Option(string text) => new("Q:", " " + text, text);

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using TrainServe.Training.Data;
 using TrainServe.Training.Data.SmallWorld;
 
 namespace TrainServe.Cli.Commands;
@@ -6,7 +7,9 @@ namespace TrainServe.Cli.Commands;
 /// <summary><c>trainserve data generate</c>: data whose truth is known.</summary>
 public static class DataGenerateCommand
 {
-    public static Command Create()
+    public static Command Create() => new("generate", "Makes data whose truth is known.") { SmallWorld(), Sums() };
+
+    private static Command SmallWorld()
     {
         var output = new Option<string>("--output") { Description = "The directory to make.", Required = true };
         var size = new Option<int>("--size") { Description = "How many stories, and how many conversations.", DefaultValueFactory = _ => 10_000 };
@@ -29,6 +32,37 @@ public static class DataGenerateCommand
             }
             return Task.FromResult(ExitCodes.Done);
         });
-        return new Command("generate", "Makes data whose truth is known.") { command };
+        return command;
+    }
+
+    private static Command Sums()
+    {
+        var output = new Option<string>("--output") { Description = $"The directory that gets {SumsWriter.TrainFile} and {SumsWriter.TestFile}.", Required = true };
+        var largest = new Option<int>("--largest") { Description = "The largest number that is added.", DefaultValueFactory = _ => 99 };
+        var fraction = new Option<double>("--test-fraction") { Description = "The part of all pairs of numbers that is only asked; neither order of such a pair is learned from.", DefaultValueFactory = _ => 0.3 };
+        var seed = new Option<ulong>("--seed") { Description = "The same seed gives the same bytes.", DefaultValueFactory = _ => 1 };
+        largest.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > SumsWriter.MostLargest)
+            {
+                result.AddError($"--largest must be from 1 to {SumsWriter.MostLargest}.");
+            }
+        });
+        fraction.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<double>() is not (> 0 and < 1))
+            {
+                result.AddError("--test-fraction must be above 0 and below 1.");
+            }
+        });
+        var command = new Command("sums", "Every sum of two numbers once, to learn by a reward that can be checked.") { output, largest, fraction, seed };
+        command.SetAction(arguments =>
+        {
+            string directory = arguments.GetRequiredValue(output);
+            var (train, test) = SumsWriter.Write(directory, arguments.GetValue(largest), arguments.GetValue(fraction), arguments.GetValue(seed));
+            Console.WriteLine($"{Path.Combine(directory, SumsWriter.TrainFile)}: {train} sums");
+            Console.WriteLine($"{Path.Combine(directory, SumsWriter.TestFile)}: {test} sums of other numbers");
+        });
+        return command;
     }
 }

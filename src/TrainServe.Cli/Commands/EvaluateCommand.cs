@@ -24,15 +24,16 @@ public static class EvaluateCommand
         var match = new Option<AnswerMatch>("--match") { Description = "Of generate: exact, or number for the last number of the answer.", DefaultValueFactory = _ => AnswerMatch.Exact };
         var against = new Option<string?>("--against") { Description = "Of win: the other model, of the same tokenizer." };
         var reward = new Option<string?>("--reward") { Description = "Of win: the reward model that judges, of the same tokenizer." };
-        var baseline = new Option<string?>("--baseline") { Description = "Of preference: other pairs, from which a model of words and pairs of words learns; the reward model is compared with it." };
+        var baseline = new Option<string?>("--baseline") { Description = "Of preference: a file or directory of other pairs, from which a model of words and pairs of words learns; the reward model is compared with it." };
         var seen = new Option<string[]>("--seen") { Description = "Of preference: texts that the model was pretrained on; pairs whose better answer stands in them are counted apart.", AllowMultipleArgumentsPerToken = true };
-        var findings = new Option<string?>("--findings") { Description = "Of preference: write what was found on each pair to this .jsonl file; evaluate pool puts those of several folds together." };
+        var findings = new Option<string?>("--findings") { Description = "Of preference: write what was found on each pair, of all tasks, to this .jsonl file; evaluate pool puts those of several folds together." };
+        var skip = new Option<bool>("--skip-bad-records") { Description = "Of preference: count and leave out records that cannot be used, rather than stop." };
         var page = new Option<string?>("--report") { Description = "Write a page with tables and plots (.html)." };
         var maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of a generated answer.", DefaultValueFactory = _ => 64 };
         var temperature = new Option<float?>("--temperature") { Description = "Of generated answers: 0 takes the most likely token. 0 for generate and 1 for win when not given." };
         var seed = new Option<ulong>("--seed") { Description = "The same seed draws the same answers.", DefaultValueFactory = _ => 1 };
         var json = new Option<string?>("--json") { Description = "Write the results to this file too." };
-        var command = new Command("evaluate", "Measures a model on tasks; the results go into its manifest.") { model, tasks, data, backend, precision, limit, match, against, reward, maxTokens, temperature, seed, json, baseline, seen, findings, page };
+        var command = new Command("evaluate", "Measures a model on tasks; the results go into its manifest.") { model, tasks, data, backend, precision, limit, match, against, reward, maxTokens, temperature, seed, json, baseline, seen, findings, skip, page };
         command.Subcommands.Add(EvaluatePoolCommand.Create());
         command.SetAction((arguments, stop) =>
         {
@@ -49,6 +50,7 @@ public static class EvaluateCommand
                 Baseline = arguments.GetValue(baseline),
                 Seen = arguments.GetValue(seen) ?? [],
                 Findings = arguments.GetValue(findings),
+                SkipBadRecords = arguments.GetValue(skip),
                 MaxTokens = arguments.GetValue(maxTokens),
                 Temperature = arguments.GetValue(temperature),
                 Seed = arguments.GetValue(seed),

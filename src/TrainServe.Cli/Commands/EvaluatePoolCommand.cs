@@ -5,7 +5,7 @@ using TrainServe.Evaluation.Tasks;
 
 namespace TrainServe.Cli.Commands;
 
-/// <summary><c>trainserve evaluate pool</c>: the findings of several folds as one result.</summary>
+/// <summary><c>trainserve evaluate pool</c>: the findings of several folds as one result, of each source and of all.</summary>
 public static class EvaluatePoolCommand
 {
     public static Command Create()
@@ -15,6 +15,11 @@ public static class EvaluatePoolCommand
         command.SetAction(arguments =>
         {
             var findings = arguments.GetRequiredValue(files).SelectMany(Read).ToList();
+            var sources = findings.GroupBy(finding => finding.Source ?? "", StringComparer.Ordinal).ToList();
+            foreach (var source in sources.Where(_ => sources.Count > 1))
+            {
+                Console.WriteLine(EvaluateCommand.Line(source.Key, PreferenceTask.Of([.. source], overLong: 0)));
+            }
             Console.WriteLine(EvaluateCommand.Line("pooled", PreferenceTask.Of(findings, overLong: 0)));
         });
         return command;

@@ -37,6 +37,9 @@ internal sealed record EvaluationOptions
 
     /// <summary>Where the finding on each pair is written.</summary>
     public string? Findings { get; init; }
+
+    /// <summary>Whether records that cannot be used are counted and left out.</summary>
+    public bool SkipBadRecords { get; init; }
     public int MaxTokens { get; init; }
     public float? Temperature { get; init; }
     public ulong Seed { get; init; }
@@ -52,6 +55,7 @@ internal sealed class EvaluationSession : IDisposable
     private readonly ChatTemplate _template;
     private ILanguageScorer? _scorer;
     private SeenTexts? _seen;
+    private bool _hasFindings;
 
     public EvaluationSession(EvaluationOptions options)
     {
@@ -130,14 +134,27 @@ internal sealed class EvaluationSession : IDisposable
 
     private TaskResult Preference(string path, IRewardScorer judge, CancellationToken stop)
     {
-        var pairs = Limited(PreferenceReader.Read(path, BadRecords.Strict()));
-        var findings = PreferenceTask.Find(pairs, judge, _template, new PreferenceSettings { Baseline = Words(pairs), Seen = _options.Seen.Count == 0 ? null : _seen ??= new SeenTexts(DocumentReader.Read(_options.Seen, BadRecords.Strict())) }, stop);
+        var bad = Reading();
+        var pairs = Limited(PreferenceReader.Read(path, bad));
+        var findings = PreferenceTask.Find(pairs, judge, _template, new PreferenceSettings { Source = NameOf(path), Baseline = Words(pairs), Seen = _options.Seen.Count == 0 ? null : _seen ??= new SeenTexts(DocumentReader.Read(_options.Seen, BadRecords.Strict())) }, stop);
         if (_options.Findings is { } file)
         {
-            File.WriteAllLines(file, findings.Select(finding => JsonSerializer.Serialize(finding, JsonFile.SnakeCaseLine)));
+            var lines = findings.Select(finding => JsonSerializer.Serialize(finding, JsonFile.SnakeCaseLine));
+            if (_hasFindings)
+            {
+                File.AppendAllLines(file, lines);
+            }
+            else
+            {
+                File.WriteAllLines(file, lines);
+            }
+            _hasFindings = true;
         }
-        return PreferenceTask.Of(findings, pairs.Count - findings.Count);
+        var result = PreferenceTask.Of(findings, pairs.Count - findings.Count);
+        return bad.Skipped == 0 ? result : result with { Metrics = new Dictionary<string, double>(result.Metrics, StringComparer.Ordinal) { ["bad_records"] = bad.Skipped } };
     }
+
+    private BadRecords Reading() => _options.SkipBadRecords ? BadRecords.Lenient() : BadRecords.Strict();
 
     // Nothing may be learned from the pairs that are asked.
     private NGramPreferenceModel? Words(List<PreferencePair> asked)
@@ -147,7 +164,7 @@ internal sealed class EvaluationSession : IDisposable
             return null;
         }
         var prompts = asked.Select(Key).ToHashSet(StringComparer.Ordinal);
-        var pairs = PreferenceReader.ReadAll([path], BadRecords.Strict());
+        var pairs = PreferenceReader.ReadAll([path], Reading());
         int both = pairs.Count(pair => prompts.Contains(Key(pair)));
         return both == 0 ? NGramPreferenceModel.Train(pairs, _options.Seed)
             : throw new RecipeException($"{both} of the {pairs.Count} pairs of {path} have a prompt that is asked too; what the baseline learns from must be other prompts.");

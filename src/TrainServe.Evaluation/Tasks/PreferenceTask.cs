@@ -12,6 +12,9 @@ namespace TrainServe.Evaluation.Tasks;
 /// <param name="IsLonger">The better answer is the longer one.</param>
 public sealed record PairFinding(string Prompt, double Difference, bool IsLonger)
 {
+    /// <summary>The file that the pair is from, without its endings.</summary>
+    public string? Source { get; init; }
+
     /// <summary>The same of the model of words; null where there is none.</summary>
     public double? Baseline { get; init; }
 
@@ -27,6 +30,9 @@ public sealed record PreferenceSettings
 
     /// <summary>What the reward model was pretrained on.</summary>
     public SeenTexts? Seen { get; init; }
+
+    /// <summary>What the pairs are called.</summary>
+    public string? Source { get; init; }
 }
 
 /// <summary>How often a reward model scores the better of two answers higher. A tie is not right.</summary>
@@ -52,6 +58,7 @@ public static class PreferenceTask
         var other = scorer.Score([.. kept.Select(index => rejected[index])], cancellationToken);
         return [.. kept.Select((index, place) => new PairFinding(string.Join('\n', pairs[index].Prompt.Select(message => message.Content)), better[place] - other[place], chosen[index].Length > rejected[index].Length)
         {
+            Source = settings.Source,
             Baseline = settings.Baseline is { } baseline ? baseline.Score(pairs[index].Chosen.Content) - baseline.Score(pairs[index].Rejected.Content) : null,
             IsSeen = settings.Seen?.Contain(pairs[index].Chosen.Content),
         })];
@@ -70,10 +77,10 @@ public static class PreferenceTask
             ["loss"] = findings.Average(finding => Math.Max(-finding.Difference, 0) + Math.Log(1 + Math.Exp(-Math.Abs(finding.Difference)))),
             ["over_long"] = overLong,
         };
-        var intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["accuracy"] = Interval.Wilson(right, findings.Count) };
-        // Half of the weight on pairs whose better answer is longer, and half on the rest: length alone gives one half.
-        double balanced = (Accuracy(findings.Where(finding => finding.IsLonger)) + Accuracy(findings.Where(finding => !finding.IsLonger))) / 2;
-        AddNumber(metrics, "accuracy_length_balanced", balanced);
+        double[] isRight = [.. findings.Select(finding => One(finding.Difference > 0))];
+        var intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["accuracy"] = IntervalOf(isRight, findings) };
+        metrics["prompts"] = findings.Select(finding => finding.Prompt).Distinct(StringComparer.Ordinal).Count();
+        AddBalanced("accuracy_length_balanced", isRight, findings, metrics, intervals);
         AddSeen(findings, metrics, intervals);
         AddBaseline(findings, metrics, intervals);
         return new TaskResult { Kind = "preference", Count = findings.Count, Metrics = metrics, Intervals = intervals };
@@ -86,8 +93,9 @@ public static class PreferenceTask
             string name = group.Key ? "contaminated" : "clean";
             var all = group.ToList();
             metrics[$"{name}_pairs"] = all.Count;
-            metrics[$"accuracy_{name}"] = Accuracy(all);
-            intervals[$"accuracy_{name}"] = Interval.Wilson(all.Count(finding => finding.Difference > 0), all.Count);
+            double[] isRight = [.. all.Select(finding => One(finding.Difference > 0))];
+            metrics[$"accuracy_{name}"] = isRight.Average();
+            intervals[$"accuracy_{name}"] = IntervalOf(isRight, all);
         }
     }
 
@@ -97,21 +105,35 @@ public static class PreferenceTask
         {
             return;
         }
-        double[] differences = [.. findings.Select(finding => (finding.Difference > 0 ? 1.0 : 0) - (finding.Baseline > 0 ? 1.0 : 0))];
-        int right = findings.Count(finding => finding.Baseline > 0);
-        metrics["baseline"] = (double)right / findings.Count;
-        intervals["baseline"] = Interval.Wilson(right, findings.Count);
-        metrics["above_baseline"] = differences.Average();
-        intervals["above_baseline"] = PairedBootstrap.Of(differences, [.. findings.Select(finding => finding.Prompt)]);
+        double[] isRight = [.. findings.Select(finding => One(finding.Baseline > 0))];
+        double[] gains = [.. findings.Zip(isRight, (finding, words) => One(finding.Difference > 0) - words)];
+        metrics["baseline"] = isRight.Average();
+        intervals["baseline"] = IntervalOf(isRight, findings);
+        AddBalanced("baseline_length_balanced", isRight, findings, metrics, intervals);
+        metrics["above_baseline"] = gains.Average();
+        intervals["above_baseline"] = PairedBootstrap.Of(gains, Prompts(findings));
+        AddBalanced("above_baseline_length_balanced", gains, findings, metrics, intervals);
     }
 
-    private static double Accuracy(IEnumerable<PairFinding> findings) => findings.Select(finding => finding.Difference > 0 ? 1.0 : 0).DefaultIfEmpty(double.NaN).Average();
-
-    private static void AddNumber(Dictionary<string, double> metrics, string name, double value)
+    // Half of the weight on pairs whose better answer is longer, and half on the rest: what length alone says is right half of the time.
+    private static void AddBalanced(string name, double[] values, IReadOnlyList<PairFinding> findings, Dictionary<string, double> metrics, Dictionary<string, Interval> intervals)
     {
-        if (!double.IsNaN(value))
+        int longer = findings.Count(finding => finding.IsLonger), others = findings.Count - longer;
+        if (longer == 0 || others == 0)
         {
-            metrics[name] = value;
+            return;
         }
+        // Their mean is the balanced one, so that they can be drawn like any others.
+        double[] weighted = [.. findings.Zip(values, (finding, value) => value * findings.Count / (2.0 * (finding.IsLonger ? longer : others)))];
+        metrics[name] = weighted.Average();
+        intervals[name] = PairedBootstrap.Of(weighted, Prompts(findings));
     }
+
+    // Pairs of one prompt are not independent: where there are such, prompts are drawn, not pairs.
+    private static Interval IntervalOf(double[] isRight, IReadOnlyList<PairFinding> findings) =>
+        findings.Select(finding => finding.Prompt).Distinct(StringComparer.Ordinal).Count() == findings.Count ? Interval.Wilson(isRight.Sum(), findings.Count) : PairedBootstrap.Of(isRight, Prompts(findings));
+
+    private static string[] Prompts(IReadOnlyList<PairFinding> findings) => [.. findings.Select(finding => finding.Prompt)];
+
+    private static double One(bool isRight) => isRight ? 1 : 0;
 }

@@ -7,7 +7,10 @@ using TrainServe.Evaluation.Metrics;
 namespace TrainServe.Evaluation.Tasks;
 
 /// <summary>How often a reward model likes one model's answers better than another's to the same prompts. A tie counts half.</summary>
-/// <remarks>Beside it stands what a policy that cheats its judge loses: length and variety of the answers.</remarks>
+/// <remarks>
+/// Beside it stands what a policy that cheats its judge loses: length and variety of the answers, and how far it went. The divergence is the mean over the model's own answers of
+/// log(model / other), nats; it is that of the distributions which the answers come from where they are sampled at temperature 1.
+/// </remarks>
 public static class WinRateTask
 {
     private const int Samples = 3;
@@ -26,6 +29,7 @@ public static class WinRateTask
         int[][] ours = [.. GenerationTask.AnswerIds(prompts, model, template, settings, cancellationToken)];
         int[][] theirs = [.. GenerationTask.AnswerIds(prompts, against, template, settings, cancellationToken)];
         double[] ourScores = Scores(prompts, ours, judge, template, cancellationToken), theirScores = Scores(prompts, theirs, judge, template, cancellationToken);
+        var (perAnswer, perToken) = Divergence(prompts, ours, model, against, template, settings, cancellationToken);
         double wins = ourScores.Zip(theirScores, Win).Sum();
         return new TaskResult
         {
@@ -38,8 +42,16 @@ public static class WinRateTask
                 ["score_against"] = theirScores.Average(),
                 ["length"] = ours.Average(ids => (double)ids.Length),
                 ["length_against"] = theirs.Average(ids => (double)ids.Length),
-                ["distinct_2"] = DistinctPairs(ours),
-                ["distinct_2_against"] = DistinctPairs(theirs),
+                ["ended"] = Ended(ours, settings),
+                ["ended_against"] = Ended(theirs, settings),
+                ["distinct_1"] = Distinct(ours, 1),
+                ["distinct_1_against"] = Distinct(theirs, 1),
+                ["distinct_2"] = Distinct(ours, 2),
+                ["distinct_2_against"] = Distinct(theirs, 2),
+                ["distinct_3"] = Distinct(ours, 3),
+                ["distinct_3_against"] = Distinct(theirs, 3),
+                ["divergence"] = perAnswer,
+                ["divergence_per_token"] = perToken,
             },
             Intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["win_rate"] = Interval.Wilson(wins, prompts.Count) },
             Samples = [.. Enumerable.Range(0, Math.Min(Samples, prompts.Count)).Select(i => $"{prompts[i].Messages[^1].Content} >>> {tokenizer.Decode(ours[i])} [{ourScores[i]:F2}] >>> {tokenizer.Decode(theirs[i])} [{theirScores[i]:F2}]")],
@@ -48,20 +60,32 @@ public static class WinRateTask
 
     internal static double Win(double ours, double theirs) => ours > theirs ? 1 : ours == theirs ? 0.5 : 0;
 
-    /// <summary>The part of all pairs of neighbouring tokens that are different pairs.</summary>
-    internal static double DistinctPairs(IEnumerable<int[]> answers)
+    /// <summary>The part of all runs of <paramref name="length"/> neighbouring tokens that are different runs.</summary>
+    /// <remarks>distinct-n of Li et al. 2016, arXiv:1510.03055, section 5.3. More answers have fewer new runs: compare as many of like length.</remarks>
+    internal static double Distinct(IEnumerable<int[]> answers, int length)
     {
-        var seen = new HashSet<(int, int)>();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
         int all = 0;
         foreach (int[] ids in answers)
         {
-            for (int i = 1; i < ids.Length; i++)
+            for (int i = 0; i + length <= ids.Length; i++)
             {
-                seen.Add((ids[i - 1], ids[i]));
+                seen.Add(string.Join(' ', ids[i..(i + length)]));
                 all++;
             }
         }
         return all == 0 ? 0 : (double)seen.Count / all;
+    }
+
+    private static double Ended(int[][] answers, GenerationSettings settings) => answers.Average(ids => ids.Length < settings.MaxNewTokens ? 1.0 : 0);
+
+    // With the token that ends the answer, where one did.
+    private static (double PerAnswer, double PerToken) Divergence(
+        IReadOnlyList<Prompt> prompts, int[][] answers, ILanguageScorer model, ILanguageScorer against, ChatTemplate template, GenerationSettings settings, CancellationToken cancellationToken)
+    {
+        ScoringRequest[] requests = [.. prompts.Zip(answers, (prompt, ids) => new ScoringRequest(template.EncodePrompt(prompt.Messages), ids.Length < settings.MaxNewTokens ? [.. ids, .. template.StopTokenIds.Take(1)] : ids))];
+        double sum = model.Score(requests, cancellationToken).Zip(against.Score(requests, cancellationToken), (ours, theirs) => ours.Sum - theirs.Sum).Sum();
+        return (sum / requests.Length, sum / requests.Sum(request => request.Continuation.Length));
     }
 
     // An answer is judged as a whole turn, with the token that ends it.

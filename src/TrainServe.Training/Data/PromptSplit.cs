@@ -19,10 +19,13 @@ public static class PromptSplit
     /// <param name="to">Less than this; 1 is everything above.</param>
     public static bool IsInPart(IReadOnlyList<ChatMessage> messages, double from, double to) => Fraction(Hash(messages), 8) is var place && place >= from && place < to;
 
+    /// <summary>What a conversation is divided by: its first user turn.</summary>
+    public static string Question(IReadOnlyList<ChatMessage> messages) => messages.First(message => message.Role == ChatRole.User).Content;
+
     /// <summary>Where a question stands when questions are put into an order that has nothing to do with what they ask.</summary>
     public static double Place(string question) => Fraction(Hash(question), 16);
 
-    private static byte[] Hash(IReadOnlyList<ChatMessage> messages) => Hash(messages.First(message => message.Role == ChatRole.User).Content);
+    private static byte[] Hash(IReadOnlyList<ChatMessage> messages) => Hash(Question(messages));
 
     private static byte[] Hash(string question) => SHA256.HashData(Encoding.UTF8.GetBytes(question));
 
