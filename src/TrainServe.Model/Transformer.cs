@@ -173,17 +173,19 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <param name="targets">Ids of the tokens that follow, int64, or <see cref="CrossEntropy.IgnoreIndex"/>; as many as hidden has positions.</param>
     /// <param name="regularization">Label smoothing and z-loss.</param>
     /// <returns>The sum over the positions that have a target, nats, [], owned by the caller.</returns>
-    /// <exception cref="InvalidOperationException">The model gives scores.</exception>
+    /// <remarks>A reward model has it too where the embedding is the head for tokens as well.</remarks>
+    /// <exception cref="InvalidOperationException">The model gives scores, and its embedding is no head.</exception>
     public Tensor LossSum(Tensor hidden, Tensor targets, LossRegularization regularization = default)
     {
-        if (_score is not null)
+        if (_score is not null && !Config.TieWordEmbeddings)
         {
-            throw new InvalidOperationException("A reward model has no next-token loss.");
+            throw new InvalidOperationException("A reward model whose embedding is no head has no next-token loss.");
         }
         using var scope = NewDisposeScope();
+        var headVC = _head ?? _embedding.Weight;
         var sum = Kernels.Matrices == ScalarType.BFloat16 && Dtype == ScalarType.Float32
-            ? HeadLossFunction.Sum(hidden, _head ?? _embedding.Weight, targets, regularization, Kernels.IsFast, Kernels.IsFast ? _memory : null)
-            : CrossEntropy.Sum(Head(hidden), targets, regularization).Sum;
+            ? HeadLossFunction.Sum(hidden, headVC, targets, regularization, Kernels.IsFast, Kernels.IsFast ? _memory : null)
+            : CrossEntropy.Sum(nn.functional.linear(hidden, headVC), targets, regularization).Sum;
         return sum.MoveToOuterDisposeScope();
     }
 

@@ -6,6 +6,12 @@ namespace TrainServe.Training.Alignment;
 
 // B answers, T time, C width, V vocabulary, N tokens of all answers together, one answer after the other.
 
+/// <summary>What a reward model makes of pairs.</summary>
+/// <param name="HiddenBTC">Of the better answers' rows, then of the others'.</param>
+/// <param name="ChosenB">Scores of the better answers.</param>
+/// <param name="RejectedB">Of the others.</param>
+public sealed record PairTensors(Tensor HiddenBTC, Tensor ChosenB, Tensor RejectedB);
+
 /// <summary>What models say of answers: log-probabilities of their tokens, scores, values.</summary>
 /// <remarks>
 /// Rows are padded at their end. Attention is causal and positions count from the first token, so that no real token sees padding; and what is computed at padding is never
@@ -68,6 +74,59 @@ public static class AnswerTensors
         var hiddenBTC = rewardModel.Hidden(Ids(rows, padding, rewardModel.Device));
         var lastBC = At(hiddenBTC, rows.Select((row, index) => index * hiddenBTC.shape[1] + row.Ids.Length - 1));
         return rewardModel.Head(lastBC).to(ScalarType.Float32).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What a reward model makes of pairs, in one pass: scores at their ends, scores along them, and hidden states.</summary>
+    /// <param name="rewardModel">Any reward model.</param>
+    /// <param name="chosen">The better answers.</param>
+    /// <param name="rejected">The others, each to the prompt of its pair.</param>
+    /// <param name="padding">Any token of the vocabulary.</param>
+    /// <returns>Owned by the caller.</returns>
+    public static PairTensors Pairs(Transformer rewardModel, IReadOnlyList<Answer> chosen, IReadOnlyList<Answer> rejected, int padding)
+    {
+        using var scope = NewDisposeScope();
+        Answer[] rows = [.. chosen, .. rejected];
+        var hiddenBTC = rewardModel.Hidden(Ids(rows, padding, rewardModel.Device));
+        var lastBC = At(hiddenBTC, rows.Select((row, index) => index * hiddenBTC.shape[1] + row.Ids.Length - 1));
+        var scoresB = rewardModel.Head(lastBC).to(ScalarType.Float32);
+        return new PairTensors(hiddenBTC.MoveToOuterDisposeScope(), scoresB.narrow(0, 0, chosen.Count).MoveToOuterDisposeScope(), scoresB.narrow(0, chosen.Count, chosen.Count).MoveToOuterDisposeScope());
+    }
+
+    /// <summary>Scores at each token of the answers that both answers of a pair have, from the first on.</summary>
+    /// <param name="rewardModel">That the hidden states are of.</param>
+    /// <param name="hiddenBTC">Of <see cref="Pairs"/>.</param>
+    /// <param name="chosen">The better answers.</param>
+    /// <param name="rejected">The others.</param>
+    /// <returns>Scores of both, and one over each pair's number of places, each [N], owned by the caller.</returns>
+    public static (Tensor ChosenN, Tensor RejectedN, Tensor WeightsN) ScoresAlong(Transformer rewardModel, Tensor hiddenBTC, IReadOnlyList<Answer> chosen, IReadOnlyList<Answer> rejected)
+    {
+        using var scope = NewDisposeScope();
+        long columns = hiddenBTC.shape[1];
+        int[] places = [.. chosen.Zip(rejected, (ours, theirs) => Math.Min(ours.Length, theirs.Length))];
+        IEnumerable<long> Along(IReadOnlyList<Answer> answers, int first) => answers.SelectMany((answer, index) => Enumerable.Range(answer.PromptLength, places[index]).Select(place => (first + index) * columns + place));
+        var chosenN = rewardModel.Head(At(hiddenBTC, Along(chosen, 0))).to(ScalarType.Float32);
+        var rejectedN = rewardModel.Head(At(hiddenBTC, Along(rejected, chosen.Count))).to(ScalarType.Float32);
+        var weightsN = tensor(places.SelectMany(count => Enumerable.Repeat(1f / count, count)).ToArray(), ScalarType.Float32, hiddenBTC.device);
+        return (chosenN.MoveToOuterDisposeScope(), rejectedN.MoveToOuterDisposeScope(), weightsN.MoveToOuterDisposeScope());
+    }
+
+    /// <summary>The answers' tokens as targets of the positions before them; everything else counts nothing.</summary>
+    /// <param name="rows">Answers.</param>
+    /// <param name="columns">T of the rows that they are in.</param>
+    /// <param name="device">Where to.</param>
+    /// <returns>int64, [B, T], owned by the caller.</returns>
+    public static Tensor Targets(IReadOnlyList<Answer> rows, long columns, Device device)
+    {
+        var targets = new long[rows.Count * columns];
+        Array.Fill(targets, CrossEntropy.IgnoreIndex);
+        for (int row = 0; row < rows.Count; row++)
+        {
+            for (int place = rows[row].PromptLength; place < rows[row].Ids.Length; place++)
+            {
+                targets[row * columns + place - 1] = rows[row].Ids[place];
+            }
+        }
+        return tensor(targets, [rows.Count, columns], ScalarType.Int64, device);
     }
 
     /// <summary>Divides a sum over tokens back among the rows.</summary>

@@ -11,6 +11,14 @@ public sealed record RewardSection : IRecipeSection
     /// <summary>Weight of the square of each pair's mean score, which keeps scores around 0; 0 leaves it out (Eisenstein et al. 2023, arXiv:2312.09244).</summary>
     public double Centering { get; init; } = 0.01;
 
+    /// <summary>Weight of the same loss over the answers as far as they go, at every token that both have; 0 leaves it out.</summary>
+    /// <remarks>One number a pair teaches little; this teaches where answers part. Scores at every token: Cobbe et al. 2021, arXiv:2110.14168, section 4.2.</remarks>
+    public double EveryToken { get; init; }
+
+    /// <summary>Weight of the next-token loss on the better answers, mean over their tokens; 0 leaves it out. The model's embedding must be its head too.</summary>
+    /// <remarks>It keeps the body a model of language, which scores learned from few pairs are the better for: Cobbe et al. 2021, section 4.2, and Yang et al. 2024, arXiv:2406.10216.</remarks>
+    public double LanguageModeling { get; init; }
+
     /// <summary>Whether, at the end, scores are multiplied so that the held-out loss is least: then the logistic of a difference is a probability to be trusted.</summary>
     public bool Calibrate { get; init; } = true;
 
@@ -18,6 +26,8 @@ public sealed record RewardSection : IRecipeSection
     {
         rules.NotNegative(nameof(Margin), Margin);
         rules.NotNegative(nameof(Centering), Centering);
+        rules.NotNegative(nameof(EveryToken), EveryToken);
+        rules.NotNegative(nameof(LanguageModeling), LanguageModeling);
     }
 }
 

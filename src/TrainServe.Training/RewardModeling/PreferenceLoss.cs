@@ -21,6 +21,17 @@ public static class PreferenceLoss
         return (-nn.functional.logsigmoid(chosenB - rejectedB - marginB)).sum().MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same along the answers, without margins: each pair's mean over the places that are compared.</summary>
+    /// <param name="chosenN">Scores of the better answers at each place, N places of all pairs together.</param>
+    /// <param name="rejectedN">Scores of the others at the same places.</param>
+    /// <param name="weightsN">One over the number of places of the pair that a place is of.</param>
+    /// <returns>A scalar, nats, owned by the caller.</returns>
+    public static Tensor AlongSum(Tensor chosenN, Tensor rejectedN, Tensor weightsN)
+    {
+        using var scope = NewDisposeScope();
+        return (-(nn.functional.logsigmoid(chosenN - rejectedN) * weightsN)).sum().MoveToOuterDisposeScope();
+    }
+
     /// <summary>The square of each pair's mean score, summed: it pulls scores to 0, which the loss alone leaves free.</summary>
     /// <remarks>Eisenstein et al. 2023, arXiv:2312.09244, section 2; the mean instead of their sum only changes what the weight means.</remarks>
     /// <returns>A scalar, owned by the caller.</returns>

@@ -49,27 +49,53 @@ internal sealed class RewardObjective : IObjective
         var pairs = _data.Take(_order, step * rows, rows);
         _update.Model.train();
         manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step)).NextUInt64()));
-        double lossSum = 0;
+        double lossSum = 0, alongSum = 0, nextSum = 0;
         var differences = new List<double>(rows);
+        long learned = pairs.Sum(pair => (long)pair.Chosen.Length);
         // Pairs of like length go together: less padding, and the sums over the batch stay the same.
         foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
         {
             using var scope = NewDisposeScope();
-            var (chosenB, rejectedB) = Scores(micro);
+            Answer[] chosen = [.. micro.Select(pair => pair.Chosen)], rejected = [.. micro.Select(pair => pair.Rejected)];
+            var (hiddenBTC, chosenB, rejectedB) = AnswerTensors.Pairs(_update.Model, chosen, rejected, _padding);
             var marginB = tensor(micro.Select(pair => (float)(pair.Margin + _recipe.Reward.Margin)).ToArray());
             var loss = PreferenceLoss.Sum(chosenB, rejectedB, marginB.to(chosenB.device));
             lossSum += loss.item<float>();
             var total = _recipe.Reward.Centering > 0 ? loss.Plus(LiveScalar.Of(_recipe.Reward.Centering) * PreferenceLoss.Centering(chosenB, rejectedB)) : loss;
-            (total / LiveScalar.Of(rows)).backward();
+            if (_recipe.Reward.EveryToken > 0)
+            {
+                var (chosenN, rejectedN, weightsN) = AnswerTensors.ScoresAlong(_update.Model, hiddenBTC, chosen, rejected);
+                var along = PreferenceLoss.AlongSum(chosenN, rejectedN, weightsN);
+                alongSum += along.item<float>();
+                total = total.Plus(LiveScalar.Of(_recipe.Reward.EveryToken) * along);
+            }
+            total /= LiveScalar.Of(rows);
+            if (_recipe.Reward.LanguageModeling > 0)
+            {
+                // The tokens of the whole batch divide, so that micro-batches change nothing.
+                var next = _update.Model.LossSum(hiddenBTC.narrow(0, 0, chosen.Length), AnswerTensors.Targets(chosen, hiddenBTC.shape[1], hiddenBTC.device));
+                nextSum += next.item<float>();
+                total = total.Plus(LiveScalar.Of(_recipe.Reward.LanguageModeling / learned) * next);
+            }
+            total.backward();
             differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
         }
         double learningRate = _schedule.At(step);
-        var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(lossSum));
-        return new ObjectiveStep(lossSum / rows, norm, learningRate, pairs.Sum(pair => (long)pair.Chosen.Ids.Length + pair.Rejected.Ids.Length), new Dictionary<string, double>(StringComparer.Ordinal)
+        var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(lossSum + alongSum + nextSum));
+        var scalars = new Dictionary<string, double>(StringComparer.Ordinal)
         {
             ["accuracy"] = (double)differences.Count(difference => difference > 0) / rows,
             ["margin"] = differences.Average(),
-        })
+        };
+        if (_recipe.Reward.EveryToken > 0)
+        {
+            scalars["loss_every_token"] = alongSum / rows;
+        }
+        if (_recipe.Reward.LanguageModeling > 0)
+        {
+            scalars["loss_language_modeling"] = nextSum / learned;
+        }
+        return new ObjectiveStep(lossSum / rows, norm, learningRate, pairs.Sum(pair => (long)pair.Chosen.Ids.Length + pair.Rejected.Ids.Length), scalars)
         {
             IsSkipped = !isApplied,
             Origin = string.Join(' ', pairs.Select(pair => pair.Origin)),
@@ -138,16 +164,9 @@ internal sealed class RewardObjective : IObjective
         {
             stop.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            var (chosenB, rejectedB) = Scores(micro);
+            var (_, chosenB, rejectedB) = AnswerTensors.Pairs(_update.Model, [.. micro.Select(pair => pair.Chosen)], [.. micro.Select(pair => pair.Rejected)], _padding);
             differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
         }
         return [.. differences];
-    }
-
-    // Both sides in one batch.
-    private (Tensor ChosenB, Tensor RejectedB) Scores(EncodedPair[] pairs)
-    {
-        var scores2B = AnswerTensors.Scores(_update.Model, [.. pairs.Select(pair => pair.Chosen), .. pairs.Select(pair => pair.Rejected)], _padding);
-        return (scores2B.narrow(0, 0, pairs.Length), scores2B.narrow(0, pairs.Length, pairs.Length));
     }
 }

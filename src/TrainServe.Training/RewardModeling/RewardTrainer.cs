@@ -71,6 +71,10 @@ public sealed class RewardTrainer : ITrainingRun
     public static RewardTrainer Prepare(RunOptions options, RewardRecipe recipe, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
         var parent = StageModel.Open(options, Stage);
+        if (recipe.Reward.LanguageModeling > 0 && !parent.Package.Config.TieWordEmbeddings)
+        {
+            throw new RecipeException($"reward.language_modeling is {recipe.Reward.LanguageModeling}; it needs a model whose embedding is its head too, and {parent.Package.Directory} has a head of its own, which a reward model does not keep.");
+        }
         int columns = parent.Columns(recipe.Data.SequenceLength);
         var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
         var model = ScoredTransformer.Load(parent.Package, recipe.Seed, recipe.Training.Dropout, options.Device);

@@ -52,6 +52,30 @@ public sealed class AnswerTensorsTests
     }
 
     [Fact]
+    public void Scores_along_a_pair_are_read_at_the_tokens_of_both_answers_as_far_as_the_shorter_goes()
+    {
+        using var model = HandBuiltModel.Score();
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        // The score at token i is i.
+        Answer[] chosen = [new([1, 2, 5, 6], 2), new([7, 3], 1)], rejected = [new([1, 2, 8, 9, 10], 2), new([7, 4, 4, 4], 1)];
+        var (hiddenBTC, chosenB, rejectedB) = AnswerTensors.Pairs(model, chosen, rejected, padding: 15);
+        Assert.Equal([6, 3], Values(chosenB), Near);
+        Assert.Equal([10, 4], Values(rejectedB), Near);
+        var (chosenN, rejectedN, weightsN) = AnswerTensors.ScoresAlong(model, hiddenBTC, chosen, rejected);
+        Assert.Equal([5, 6, 3], Values(chosenN), Near);
+        Assert.Equal([8, 9, 4], Values(rejectedN), Near);
+        Assert.Equal([0.5, 0.5, 1], Values(weightsN), Near);
+    }
+
+    [Fact]
+    public void The_targets_of_answers_are_their_own_tokens_alone()
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal([-100L, 5, 6, -100, 3, -100, -100, -100], AnswerTensors.Targets([new([1, 2, 5, 6], 2), new([7, 3], 1)], 4, CPU).data<long>().ToArray());
+    }
+
+    [Fact]
     public void Neither_company_nor_padding_changes_what_a_model_says_of_an_answer()
     {
         using var policy = Random(score: false);

@@ -36,6 +36,15 @@ public sealed class FastStepTests
     });
 
     [Fact]
+    public void Scores_along_answers_and_the_next_token_have_the_gradients_of_the_plain_step() => AssertEqualSteps(isReward: true, model =>
+    {
+        var (hiddenBTC, chosenB, rejectedB) = AnswerTensors.Pairs(model, Rows[..2], Rows[2..], padding: 0);
+        var (chosenN, rejectedN, weightsN) = AnswerTensors.ScoresAlong(model, hiddenBTC, Rows[..2], Rows[2..]);
+        var next = model.LossSum(hiddenBTC.narrow(0, 0, 2), AnswerTensors.Targets(Rows[..2], hiddenBTC.shape[1], CPU));
+        return PreferenceLoss.Sum(chosenB, rejectedB, zeros(2)) + PreferenceLoss.AlongSum(chosenN, rejectedN, weightsN) + next;
+    }, isTied: true);
+
+    [Fact]
     public void The_same_kernels_before_and_in_the_update_give_the_ratio_one()
     {
         using var scope = NewDisposeScope();
@@ -51,10 +60,10 @@ public sealed class FastStepTests
         Assert.Equal((0, 0), PolicyLoss.Statistics(newN, oldN, ones_like(newN), clipRange: 1e-6));
     }
 
-    private static void AssertEqualSteps(bool isReward, Func<Transformer, Tensor> lossOf)
+    private static void AssertEqualSteps(bool isReward, Func<Transformer, Tensor> lossOf, bool isTied = false)
     {
         using var scope = NewDisposeScope();
-        using var model = Model(isReward);
+        using var model = Model(isReward, isTied);
         var (plainLoss, plain) = Step(model, TrainingKernels.Plain, lossOf);
         var (fastLoss, fast) = Step(model, Fast(model), lossOf);
         Assert.InRange(Math.Abs(fastLoss - plainLoss), 0, Allowed * Math.Abs(plainLoss));
@@ -81,9 +90,9 @@ public sealed class FastStepTests
         return TrainingKernels.Choose(TrainingPrecision.Bfloat16, model);
     }
 
-    private static Transformer Model(bool isReward)
+    private static Transformer Model(bool isReward, bool isTied = false)
     {
-        var config = TinyModels.Config(32) with { HiddenSize = 64, IntermediateSize = 96, NumAttentionHeads = 4, NumKeyValueHeads = 2, NumHiddenLayers = 2, HeadDim = 16 };
+        var config = TinyModels.Config(32) with { TieWordEmbeddings = isTied, HiddenSize = 64, IntermediateSize = 96, NumAttentionHeads = 4, NumKeyValueHeads = 2, NumHiddenLayers = 2, HeadDim = 16 };
         var model = new Transformer(isReward ? config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 } : config);
         model.Initialize(7);
         return model;

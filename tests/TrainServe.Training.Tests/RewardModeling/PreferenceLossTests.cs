@@ -35,6 +35,15 @@ public sealed class PreferenceLossTests
     }
 
     [Fact]
+    public void The_loss_along_the_answers_is_each_pairs_mean()
+    {
+        using var scope = NewDisposeScope();
+        // A pair with two places, differences 1 and 0, and one with a single place, difference -2: (log(1 + e^-1) + ln 2) / 2 + log(1 + e^2).
+        double expected = (Math.Log(1 + Math.Exp(-1)) + Math.Log(2)) / 2 + Math.Log(1 + Math.Exp(2));
+        Assert.Equal(expected, PreferenceLoss.AlongSum(tensor([1f, 3, 0]), tensor([0f, 3, 2]), tensor([0.5f, 0.5f, 1])).item<float>(), 1e-6);
+    }
+
+    [Fact]
     public void A_tie_is_not_right()
     {
         var found = PreferenceAccuracy.Of([0, 0, 0, 0]);

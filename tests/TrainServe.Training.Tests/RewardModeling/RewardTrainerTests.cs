@@ -89,6 +89,34 @@ public sealed class RewardTrainerTests : IDisposable
     }
 
     [Fact]
+    public void Scores_along_the_answers_and_the_next_token_are_learned_beside_them_in_any_micro_batches()
+    {
+        string[] both = ["reward.every_token=0.5", "reward.language_modeling=0.2"];
+        TinyPackages.Write(_directory.PathOf("base-tied"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32) with { TieWordEmbeddings = true });
+        IReadOnlyDictionary<string, double> Step(string output, int micro)
+        {
+            using var run = Prepare(Options(output, overrides: [.. both, "training.steps=30", $"training.micro_batch_rows={micro}", "validation.every_steps=100"]) with { Model = _directory.PathOf("base-tied") });
+            run.Run(CancellationToken.None);
+            return _display.Steps[^1].Scalars;
+        }
+        var (whole, parts) = (Step("whole", 8), Step("parts", 2));
+        // Where they begin the head knows nothing: ln 2 at every place, and ln V for the next token.
+        var first = _display.Steps[0].Scalars;
+        Assert.InRange(first["loss_every_token"], 0.5, 0.9);
+        Assert.InRange(first["loss_language_modeling"], 4, 7);
+        Assert.True(whole["loss_every_token"] < 0.2, $"{whole["loss_every_token"]}");
+        Assert.True(whole["loss_language_modeling"] < 0.6 * first["loss_language_modeling"], $"{whole["loss_language_modeling"]}");
+        Assert.Equal(first["loss_every_token"], _display.Steps[30].Scalars["loss_every_token"], 1e-5);
+        Assert.Equal(first["loss_language_modeling"], _display.Steps[30].Scalars["loss_language_modeling"], 1e-4);
+        Assert.Equal(_display.Steps[0].GradientNorm, _display.Steps[30].GradientNorm, 1e-3);
+        Assert.Equal(1, parts["accuracy"]);
+    }
+
+    [Fact]
+    public void The_next_token_cannot_be_learned_without_a_head_for_tokens() => Assert.Contains("reward.language_modeling is 0.2; it needs a model whose embedding is its head too",
+        Assert.Throws<RecipeException>(() => Prepare(Options("out", overrides: ["reward.language_modeling=0.2"]))).Message, StringComparison.Ordinal);
+
+    [Fact]
     public void A_pair_of_which_either_side_is_too_long_is_left_out_and_counted()
     {
         string much = new('a', 40);
