@@ -8,7 +8,7 @@ public sealed record ExportPrecision
     /// <summary>The folder's name below <c>onnx/</c>.</summary>
     public string Name { get; }
 
-    /// <summary>Bits of a weight of the layers: 32, 8 or 4.</summary>
+    /// <summary>Bits of a weight of the layers: 32, 16, 8 or 4.</summary>
     public int WeightBits { get; private init; } = 32;
 
     /// <summary>Bits of a weight of the embedding and the head.</summary>
@@ -24,16 +24,26 @@ public sealed record ExportPrecision
     /// </remarks>
     public bool SumsWholeRows { get; private init; }
 
-    /// <summary>Bits of a cached key or value: 32 or 8.</summary>
+    /// <summary>Bits of a cached key or value: 32, 16 or 8.</summary>
     public int CacheBits { get; private init; } = 32;
 
     /// <summary>By how much the perplexity may rise, as a part of that of single precision.</summary>
     public double MaxPerplexityIncrease { get; private init; }
 
-    public bool IsQuantized => WeightBits < 32;
+    /// <summary>Whether weights are whole numbers with scales.</summary>
+    public bool IsQuantized => WeightBits <= 8;
+
+    /// <summary>Whether weights, activations and cache are in half precision, which is what GPUs compute fast.</summary>
+    public bool IsHalf => WeightBits == 16;
+
+    /// <summary>Whether the export rounds the weights, so that it has a cost against single precision.</summary>
+    public bool Rounds => WeightBits < 32;
 
     /// <summary>Weights and cache as they are, in single precision.</summary>
     public static ExportPrecision Fp32 { get; } = new("fp32");
+
+    /// <summary>Everything in half precision, for GPUs; logits in single precision.</summary>
+    public static ExportPrecision Fp16 { get; } = new("fp16") { WeightBits = 16, HeadBits = 16, CacheBits = 16, MaxPerplexityIncrease = 0.005 };
 
     /// <summary>Everything in eight bits.</summary>
     public static ExportPrecision Int8 { get; } = new("int8") { WeightBits = 8, HeadBits = 8, BlockSize = 64, SumsWholeRows = true, CacheBits = 8, MaxPerplexityIncrease = 0.01 };
@@ -43,7 +53,7 @@ public sealed record ExportPrecision
     public static ExportPrecision Int4 { get; } = new("int4") { WeightBits = 4, HeadBits = 8, BlockSize = 32, CacheBits = 8, MaxPerplexityIncrease = 0.04 };
 
     /// <summary>Every precision, the most exact first.</summary>
-    public static IReadOnlyList<ExportPrecision> All { get; } = [Fp32, Int8, Int4];
+    public static IReadOnlyList<ExportPrecision> All { get; } = [Fp32, Fp16, Int8, Int4];
 
     /// <exception cref="ArgumentException">There is no such precision.</exception>
     public static ExportPrecision Parse(string name) => All.FirstOrDefault(precision => precision.Name == name)

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Google.Protobuf;
 using Google.Protobuf.Collections;
@@ -8,17 +9,30 @@ using DataType = TrainServe.Export.Protos.TensorProto.Types.DataType;
 namespace TrainServe.Export;
 
 /// <summary>Nodes, weights, inputs and outputs of a graph, in the order in which they are added.</summary>
-internal sealed class GraphWriter(ExternalDataWriter data)
+/// <param name="data">Where weights are written to.</param>
+/// <param name="numbers">The type of numbers that are not quantized: single or half precision.</param>
+internal sealed class GraphWriter(ExternalDataWriter data, DataType numbers = DataType.Float)
 {
     /// <summary>Domain of the runtime's own operators.</summary>
     public const string Contrib = "com.microsoft";
 
     public GraphProto Graph { get; } = new() { Name = "transformer" };
 
+    /// <inheritdoc cref="GraphWriter" path="/param[@name='numbers']"/>
+    public DataType Numbers => numbers;
+
     /// <summary>Writes a weight into the external data.</summary>
+    /// <exception cref="InvalidDataException">A number is too large for half precision.</exception>
     public string Initializer(string name, long[] shape, ReadOnlySpan<float> values)
     {
         RequireCount(name, shape, values.Length);
+        if (numbers == DataType.Float16)
+        {
+            var halves = new Half[values.Length];
+            TensorPrimitives.ConvertToHalf(values, halves);
+            return Array.TrueForAll(halves, Half.IsFinite) ? Add(data.Write(name, numbers, shape, MemoryMarshal.AsBytes<Half>(halves)))
+                : throw new InvalidDataException($"{name} has a number that half precision cannot hold, which ends at {(float)Half.MaxValue}; export another precision.");
+        }
         return Add(data.Write(name, DataType.Float, shape, MemoryMarshal.AsBytes(values)));
     }
 

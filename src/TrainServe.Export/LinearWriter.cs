@@ -1,5 +1,6 @@
 using TrainServe.Core.Packaging;
 using static TrainServe.Export.GraphWriter;
+using DataType = TrainServe.Export.Protos.TensorProto.Types.DataType;
 
 namespace TrainServe.Export;
 
@@ -37,6 +38,24 @@ internal sealed class LinearWriter(GraphWriter graph, ExportPrecision precision)
     /// <summary>The numbers that a product stands for, [R, N].</summary>
     public string Numbers(string name, Rows product) =>
         product.Scales is null ? product.Values : graph.Node("Mul", name, [product.Values, graph.Node("Reshape", $"{name}.scales", [product.Scales, graph.Constant("column", -1, 1)])]);
+
+    /// <summary>Makes an output of the graph, which is in single precision whatever the graph computes in.</summary>
+    /// <param name="name">Of the node that computes it.</param>
+    /// <param name="output">Of the graph.</param>
+    /// <param name="compute">Adds that node; what it is given is to be the name of what it computes.</param>
+    /// <returns>What was computed, in the graph's own precision.</returns>
+    public string Single(string name, string output, Action<string> compute)
+    {
+        if (!precision.IsHalf)
+        {
+            compute(output);
+            return output;
+        }
+        string half = $"{name}.half";
+        compute(half);
+        graph.Node("Cast", $"{name}.single", [half], [output], "", Integer("to", (long)DataType.Float));
+        return half;
+    }
 
     /// <summary>A row of the table [V, C] for each id.</summary>
     public string Embedding(string ids, float[] weight, int vocabSize, int width)

@@ -12,7 +12,7 @@ namespace TrainServe.Export;
 /// <remarks>Operators of ONNX opset 21 and of com.microsoft version 1; quantized graphs have TrainServe's own too. The rotation is Hugging Face's: halves of a head turn against each other.</remarks>
 internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsReader weights, ExternalDataWriter data, ExportPrecision precision, CacheScales? cacheScales)
 {
-    private readonly GraphWriter _graph = new(data);
+    private readonly GraphWriter _graph = new(data, precision.IsHalf ? DataType.Float16 : DataType.Float);
     private readonly HeadLayout _heads = new(config);
 
     public GraphProto Build()
@@ -50,7 +50,7 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
             _graph.Output(GraphNames.Logits, DataType.Float, "R", (long)config.VocabSize);
         }
         _graph.Output(GraphNames.Hidden, DataType.Float, "R", (long)config.HiddenSize);
-        var type = precision.CacheBits == 8 ? DataType.Int8 : DataType.Float;
+        var type = HasByteCache ? DataType.Int8 : _graph.Numbers;
         for (int layer = 0; layer < config.NumHiddenLayers; layer++)
         {
             foreach (string name in (string[])[GraphNames.PastKey(layer), GraphNames.PastValue(layer)])
@@ -185,18 +185,21 @@ internal sealed class TransformerGraphBuilder(ModelConfig config, SafeTensorsRea
     private void Head(LinearWriter linear, string normed)
     {
         // Only wanted rows go through the head: no [R, V] is ever made.
-        _graph.Node("Gather", "head.wanted", [normed, GraphNames.LogitIndex], [GraphNames.Hidden], "", Integer("axis", 0));
+        string wanted = linear.Single("head.wanted", GraphNames.Hidden, output => _graph.Node("Gather", "head.wanted", [normed, GraphNames.LogitIndex], [output], "", Integer("axis", 0)));
         if (config.IsRewardModel)
         {
             string score = _graph.Initializer(WeightNames.Score, [1, config.HiddenSize], weights.ReadSingles(WeightNames.Score));
-            _graph.Node("Gemm", "head", [GraphNames.Hidden, score], [GraphNames.Score], "", Integer("transB", 1));
+            _graph.Node("Gemm", "head", [wanted, score], [GraphNames.Score], "", Integer("transB", 1));
             return;
         }
-        if (config.TieWordEmbeddings)
+        linear.Single("head", GraphNames.Logits, output =>
         {
-            linear.TiedHead(GraphNames.Hidden, () => weights.ReadSingles(WeightNames.Embedding), config.VocabSize, config.HiddenSize, GraphNames.Logits);
-            return;
-        }
-        linear.Head(GraphNames.Hidden, weights.ReadSingles(WeightNames.Head), config.VocabSize, config.HiddenSize, GraphNames.Logits);
+            if (config.TieWordEmbeddings)
+            {
+                linear.TiedHead(wanted, () => weights.ReadSingles(WeightNames.Embedding), config.VocabSize, config.HiddenSize, output);
+                return;
+            }
+            linear.Head(wanted, weights.ReadSingles(WeightNames.Head), config.VocabSize, config.HiddenSize, output);
+        });
     }
 }

@@ -1,4 +1,5 @@
 using TrainServe.Core;
+using TrainServe.Inference.Execution;
 
 namespace TrainServe.Inference;
 
@@ -17,7 +18,10 @@ public sealed record EngineOptions
     /// <summary>Prompt tokens between two decode steps: a longer chunk is faster for the prompt, a shorter one stalls the others less.</summary>
     public int PrefillChunk { get; init; } = 64;
 
-    /// <summary>Threads of one step; 0 takes all cores.</summary>
+    /// <summary>What computes; its export must be one for that device (<see cref="ExecutionChoice"/>).</summary>
+    public InferenceDevice Device { get; init; } = InferenceDevice.Cpu;
+
+    /// <summary>Threads of one step on the processor; 0 takes all cores.</summary>
     public int Threads { get; init; }
 
     /// <summary>Requests that may wait for a slot; more are refused.</summary>

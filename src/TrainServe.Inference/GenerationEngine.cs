@@ -41,7 +41,7 @@ public sealed class GenerationEngine : IAsyncDisposable
 
     /// <summary>Loads an exported model. Checks no hash and no certificate: that is for who decides to serve it.</summary>
     /// <param name="package">The model.</param>
-    /// <param name="precision">Which of its exports: fp32, int8 or int4.</param>
+    /// <param name="precision">Which of its exports: fp32, fp16, int8 or int4.</param>
     /// <param name="options">Sizes of the engine.</param>
     /// <param name="time">Null takes the system's.</param>
     /// <param name="draft">A smaller model with the same tokenizer that guesses ahead; null looks guesses up in what was written already.</param>
@@ -141,7 +141,7 @@ public sealed class GenerationEngine : IAsyncDisposable
     }
 
     private static OnnxModelRunner Open(ModelPackage package, string precision, EngineOptions options, int slots) =>
-        OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions { Slots = slots, ContextLength = Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings), Threads = options.Threads });
+        OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions { Slots = slots, ContextLength = Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings), Device = options.Device, Threads = options.Threads });
 
     private static IDrafter Drafter(ModelPackage package, EngineOptions options, (ModelPackage Package, string Precision)? draft)
     {

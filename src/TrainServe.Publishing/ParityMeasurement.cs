@@ -11,7 +11,7 @@ internal static class ParityMeasurement
     public static ParityCertificate Certificate(ModelPackage package, string staging, ExportPrecision precision, ParityCheck check, double teacherForced, double tolerance, TimeProvider time)
     {
         double chunked = check.InChunks(), tokenByToken = check.TokenByToken(), batched = check.Batched();
-        double noise = Math.Max(Math.Max(precision.IsQuantized ? 0 : teacherForced, chunked), Math.Max(tokenByToken, batched));
+        double noise = Math.Max(Math.Max(precision.Rounds ? 0 : teacherForced, chunked), Math.Max(tokenByToken, batched));
         var (tokens, equal, nearTies) = package.Config.IsRewardModel ? Ordered(check, noise) : check.Greedy(noise);
         return new ParityCertificate
         {

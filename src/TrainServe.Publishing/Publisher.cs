@@ -16,11 +16,11 @@ public static class Publisher
     {
         options = (options ?? new PublishingOptions()).Validated();
         var package = ModelPackage.OpenVerified(directory);
-        if (precision.IsQuantized && package.Config.IsRewardModel)
+        if (precision.Rounds && package.Config.IsRewardModel)
         {
             throw new InvalidDataException($"{package.Directory} is a reward model; those are exported in {ExportPrecision.Fp32} only, since nothing says what fewer bits cost a score.");
         }
-        if (precision.IsQuantized && !HasSingle(package))
+        if (precision.Rounds && !HasSingle(package))
         {
             Publish(directory, ExportPrecision.Fp32, time);
             package = ModelPackage.OpenVerified(directory);
@@ -29,7 +29,7 @@ public static class Publisher
         DeleteIfThere(staging);
         try
         {
-            var certificate = precision.IsQuantized ? QuantizedExport.Make(package, staging, precision, options, time) : SingleExport.Make(package, staging, time);
+            var certificate = precision.Rounds ? RoundedExport.Make(package, staging, precision, options, time) : SingleExport.Make(package, staging, time);
             if (certificate.Failure() is { } failure)
             {
                 throw new InvalidDataException($"{package.Directory}: the {precision.Name} export is not published: {failure}.");

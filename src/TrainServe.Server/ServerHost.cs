@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging.Console;
 using Scalar.AspNetCore;
+using TrainServe.Inference.Execution;
 using TrainServe.Server.Catalogue;
 using TrainServe.Server.Contracts;
 using TrainServe.Server.Documentation;
@@ -30,6 +31,8 @@ internal static class ServerHost
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddCommandLine(args, ServerOptions.Switches);
         var options = ServerOptions.Read(builder.Configuration);
+        // A GPU that was named and cannot be used is no reason to serve slowly from the processor.
+        InferenceDevice.Open(options.Device, out _);
         UseLoopbackByDefault(builder);
         UseConsoleLogs(builder);
         builder.WebHost.UseKestrelHttpsConfiguration(); // Kestrel:Endpoints:NAME with Url and Certificate, as in any ASP.NET Core host

@@ -1,5 +1,7 @@
 using System.Text.Json;
+using TrainServe.Core.Packaging;
 using TrainServe.Feedback;
+using TrainServe.Inference.Execution;
 using TrainServe.Server.Security;
 
 namespace TrainServe.Server;
@@ -12,11 +14,14 @@ internal sealed record ServerOptions
     /// <summary>A directory of model directories, or one model directory. Relative to the working directory.</summary>
     public string Models { get; init; } = "models";
 
-    /// <summary>auto (int8 before fp32 before int4, of what is there), fp32, int8 or int4.</summary>
+    /// <summary>auto (on the processor int8 before fp32 before int4, of what is there; on a GPU fp16), fp32, fp16, int8 or int4.</summary>
     public string Precision { get; init; } = "auto";
 
     /// <summary>Exceptions for single models, each MODEL=PRECISION.</summary>
     public IReadOnlyList<string> ModelPrecisions { get; init; } = [];
+
+    /// <summary>auto (a GPU where there is one that works and the model has an fp16 export, else the processor), cpu, cuda or cuda:N. A device that is named is not replaced by another.</summary>
+    public string Device { get; init; } = InferenceDevice.Auto;
 
     /// <summary>Sequences that are computed together, for each model.</summary>
     public int Slots { get; init; } = 8;
@@ -104,8 +109,9 @@ internal sealed record ServerOptions
         var options = new ServerOptions
         {
             Models = settings.Text(nameof(Models), defaults.Models),
-            Precision = settings.OneOf(nameof(Precision), defaults.Precision, "auto", "fp32", "int8", "int4"),
-            ModelPrecisions = settings.Pairs(nameof(ModelPrecisions), "auto", "fp32", "int8", "int4"),
+            Precision = settings.OneOf(nameof(Precision), defaults.Precision, [.. PrecisionChoice.Names]),
+            ModelPrecisions = settings.Pairs(nameof(ModelPrecisions), [.. PrecisionChoice.Names]),
+            Device = settings.Text(nameof(Device), defaults.Device),
             Slots = settings.Whole(nameof(Slots), defaults.Slots, 1, 1024),
             PrefixSlots = settings.Whole(nameof(PrefixSlots), defaults.PrefixSlots, 0, 1024),
             ContextLength = settings.Whole(nameof(ContextLength), defaults.ContextLength, 0, 1 << 24),
@@ -132,6 +138,14 @@ internal sealed record ServerOptions
             DrainTimeout = settings.Seconds("DrainSeconds", defaults.DrainTimeout, 0, 86400),
             StallTimeout = settings.Seconds("StallSeconds", defaults.StallTimeout, 1, 86400),
         };
+        try
+        {
+            InferenceDevice.Parse(options.Device);
+        }
+        catch (ArgumentException)
+        {
+            settings.Wrong(nameof(Device), "it must be auto, cpu, cuda or cuda:N");
+        }
         if (options.OtlpEndpoint.Length > 0 && !(Uri.TryCreate(options.OtlpEndpoint, UriKind.Absolute, out var otlp) && otlp.Scheme is "http" or "https"))
         {
             settings.Wrong(nameof(OtlpEndpoint), "it must be an http or https URL");
@@ -155,7 +169,7 @@ internal sealed record ServerOptions
     /// <summary>The command line's short names: <c>--max-body-bytes</c> is <c>TrainServe:MaxBodyBytes</c>.</summary>
     public static IDictionary<string, string> Switches { get; } = new[]
     {
-        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(DraftTokens), nameof(DraftModels), nameof(Threads), nameof(MaxQueuedRequests),
+        nameof(Models), nameof(Precision), nameof(ModelPrecisions), nameof(Device), nameof(Slots), nameof(PrefixSlots), nameof(ContextLength), nameof(PrefillChunk), nameof(DraftTokens), nameof(DraftModels), nameof(Threads), nameof(MaxQueuedRequests),
         nameof(MaxQueuedPromptTokens), nameof(MaxBodyBytes), nameof(MaxMessages), nameof(AllowedHosts), nameof(Aliases), nameof(WatchModels), nameof(CorsOrigins), nameof(Redis), nameof(Feedback), nameof(FeedbackDays), nameof(OtlpEndpoint), nameof(LogPrompts),
         "PingSeconds", "DrainDelaySeconds", "DrainSeconds", "StallSeconds",
     }.ToDictionary(name => "--" + JsonNamingPolicy.KebabCaseLower.ConvertName(name), name => $"{Section}:{name}", StringComparer.OrdinalIgnoreCase);

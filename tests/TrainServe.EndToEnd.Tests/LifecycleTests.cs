@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using TrainServe.Core.Packaging;
+using TrainServe.Inference.Execution;
 using TrainServe.TestSupport;
 
 namespace TrainServe.EndToEnd.Tests;
@@ -115,7 +116,17 @@ public sealed class LifecycleTests : IDisposable
         var (exitCode, output) = await ServerProcess.RunAsync("--slots", "0", "--precision", "fp8");
         Assert.Equal(1, exitCode);
         Assert.Contains("error: TrainServe:Slots is '0'; it must be a whole number from 1 to 1024.", output);
-        Assert.Contains("error: TrainServe:Precision is 'fp8'; it must be one of auto, fp32, int8, int4.", output);
+        Assert.Contains("error: TrainServe:Precision is 'fp8'; it must be one of auto, fp32, fp16, int8, int4.", output);
+        Assert.DoesNotContain("   at ", output);
+    }
+
+    [Fact]
+    public async Task A_gpu_that_was_named_and_cannot_be_used_ends_the_process_and_says_what_is_missing()
+    {
+        Assert.SkipWhen(InferenceDevice.Open(InferenceDevice.Auto, out _).IsCuda, "there is a GPU here");
+        var (exitCode, output) = await ServerProcess.RunAsync("--models", _models.FullName, "--device", "cuda");
+        Assert.Equal(1, exitCode);
+        Assert.Matches(@"error: Device cuda: .*, or choose auto or cpu\.", output);
         Assert.DoesNotContain("   at ", output);
     }
 

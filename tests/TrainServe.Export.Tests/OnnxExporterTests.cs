@@ -14,6 +14,7 @@ public sealed class OnnxExporterTests : IDisposable
     [Theory]
     [InlineData(true, "fp32")]
     [InlineData(false, "fp32")]
+    [InlineData(true, "fp16")]
     [InlineData(true, "int8")]
     [InlineData(false, "int4")]
     public void The_same_weights_give_the_same_bytes(bool tied, string precision)
@@ -46,6 +47,8 @@ public sealed class OnnxExporterTests : IDisposable
     [Theory]
     [InlineData(16, true, "fp32")]
     [InlineData(16, false, "fp32")]
+    [InlineData(16, true, "fp16")]
+    [InlineData(16, false, "fp16")]
     [InlineData(64, true, "int8")]
     [InlineData(64, false, "int8")]
     [InlineData(24, true, "int4")] // no whole block in a row
@@ -176,6 +179,7 @@ public sealed class OnnxExporterTests : IDisposable
 
     [Theory]
     [InlineData("fp32", false)]
+    [InlineData("fp16", false)]
     [InlineData("int8", true)]
     [InlineData("int4", true)]
     public void Only_graphs_of_few_bits_need_operators_of_our_own(string precision, bool expected)

@@ -40,7 +40,7 @@ internal sealed class ExportedModel : IDisposable
     public ModelPackage Package => ModelPackage.Open(_directory.FullName);
 
     /// <summary>A runner on one thread: tiny models gain nothing from more, and tests share the cores.</summary>
-    public OnnxModelRunner OpenRunner(int slots = 1) => Open(_precision, slots);
+    public OnnxModelRunner OpenRunner(int slots = 1, InferenceDevice? device = null) => Open(_precision, slots, device);
 
     /// <summary>Token ids drawn from a seed.</summary>
     public int[] Text(int length, ulong seed = 7)
@@ -55,7 +55,7 @@ internal sealed class ExportedModel : IDisposable
     {
         Config.Write(_directory.PathOf(ModelPackage.ConfigFile));
         Export(weights, ExportPrecision.Fp32, null);
-        if (_precision.IsQuantized)
+        if (_precision.Rounds)
         {
             Export(weights, _precision, Calibrate());
         }
@@ -76,8 +76,8 @@ internal sealed class ExportedModel : IDisposable
 
     private static float[] Scales(float[] largest) => Array.ConvertAll(largest, value => value > 0 ? value / 100 : 1);
 
-    private OnnxModelRunner Open(ExportPrecision precision, int slots) =>
-        OnnxModelRunner.Open(PathOf(precision), Config, new RunnerOptions { Slots = slots, ContextLength = Config.MaxPositionEmbeddings, Threads = 1 });
+    private OnnxModelRunner Open(ExportPrecision precision, int slots, InferenceDevice? device = null) =>
+        OnnxModelRunner.Open(PathOf(precision), Config, new RunnerOptions { Slots = slots, ContextLength = Config.MaxPositionEmbeddings, Threads = 1, Device = device ?? InferenceDevice.Cpu });
 
     private string PathOf(ExportPrecision precision) => _directory.PathOf("onnx", precision.Name, OnnxExporter.GraphFile);
 }

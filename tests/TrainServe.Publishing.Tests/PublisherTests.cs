@@ -165,6 +165,35 @@ public sealed class PublisherTests : IDisposable
     }
 
     [Fact]
+    public void Half_precision_for_gpus_is_certified_on_the_processor_and_costs_next_to_nothing()
+    {
+        string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 64, intermediateSize: 96, maxPositions: 128, tied: true)).Directory;
+
+        var certificate = Publisher.Publish(model, ExportPrecision.Fp16, TimeProvider.System);
+
+        ModelPackage.OpenVerified(model).RequireCertificate("fp16");
+        Assert.InRange(certificate.Cost!.Divergence, 0, 1e-4);
+        Assert.InRange(certificate.Cost.Increase(), -0.001, 0.001);
+        Assert.InRange(certificate.Cost.GreedyAgreement, 0.99, 1);
+        Assert.Equal(8, certificate.GreedyEqual + certificate.GreedyNearTies);
+        // Not the very same numbers: it is another precision.
+        Assert.InRange(certificate.TeacherForcedError, 1e-6, 0.05);
+    }
+
+    [Fact]
+    public void Numbers_that_half_precision_cannot_hold_are_named()
+    {
+        var config = TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128);
+        string large = _directory.PathOf("large.safetensors");
+        RandomWeights.Write(large, config, seed: 1, (name, values) => values[0] = name == WeightNames.FinalNorm ? 1e6f : values[0]);
+        using var tooLarge = SafeTensorsReader.Open(large);
+
+        string message = Assert.Throws<InvalidDataException>(() => OnnxExporter.Export(config, tooLarge, _directory.PathOf("export"), ExportPrecision.Fp16)).Message;
+
+        Assert.StartsWith($"{WeightNames.FinalNorm} has a number that half precision cannot hold", message);
+    }
+
+    [Fact]
     public void The_cost_is_measured_on_the_text_that_is_given_and_a_short_one_is_refused()
     {
         string model = TinyPackages.Write(_directory.PathOf("model"), TinyModels.Config(TinyPackages.VocabSize, maxPositions: 128)).Directory;

@@ -9,15 +9,16 @@ public sealed class ServerOptionsTests
     [Fact]
     public void Every_error_is_reported_at_once()
     {
-        var error = Assert.Throws<InvalidDataException>(() => Read(("Slots", "none"), ("DrainSeconds", "-1"), ("Precision", "fp8"), ("Slotz", "1")));
+        var error = Assert.Throws<InvalidDataException>(() => Read(("Slots", "none"), ("DrainSeconds", "-1"), ("Precision", "fp8"), ("Device", "gpu"), ("Slotz", "1")));
         Assert.Equal(
             [
-                "TrainServe:Precision is 'fp8'; it must be one of auto, fp32, int8, int4.",
+                "TrainServe:Precision is 'fp8'; it must be one of auto, fp32, fp16, int8, int4.",
                 "TrainServe:Slots is 'none'; it must be a whole number from 1 to 1024.",
                 "TrainServe:DrainSeconds is '-1'; it must be a number of seconds from 0 to 86400.",
+                "TrainServe:Device is 'gpu'; it must be auto, cpu, cuda or cuda:N.",
             ],
-            error.Message.Split(Environment.NewLine)[..3]);
-        Assert.StartsWith("TrainServe:Slotz is not a setting; there are Aliases, AllowedHosts, ", error.Message.Split(Environment.NewLine)[3]);
+            error.Message.Split(Environment.NewLine)[..4]);
+        Assert.StartsWith("TrainServe:Slotz is not a setting; there are Aliases, AllowedHosts, ", error.Message.Split(Environment.NewLine)[4]);
     }
 
     [Fact]

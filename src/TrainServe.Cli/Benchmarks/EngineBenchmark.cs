@@ -19,6 +19,7 @@ internal sealed class EngineBenchmark(ModelPackage package, EngineBenchmarkPlan 
         ContextLength = plan.PromptTokens + plan.Steps,
         PrefillChunk = plan.PromptTokens,
         Threads = plan.Threads,
+        Device = plan.Device,
     }))];
 
     private readonly List<OnnxModelRunner> _runners = [.. plan.Precisions.Select(precision => OnnxModelRunner.Open(package.OnnxModelPath(precision), package.Config, new RunnerOptions
@@ -26,6 +27,7 @@ internal sealed class EngineBenchmark(ModelPackage package, EngineBenchmarkPlan 
         Slots = plan.Batches.Max(),
         ContextLength = plan.PromptTokens + plan.Steps,
         Threads = plan.Threads,
+        Device = plan.Device,
     }))];
 
     public async Task<IReadOnlyList<EngineFigure>> RunAsync(CancellationToken cancellationToken)

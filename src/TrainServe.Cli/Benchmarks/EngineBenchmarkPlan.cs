@@ -1,5 +1,6 @@
 using TrainServe.Core;
 using TrainServe.Core.Packaging;
+using TrainServe.Inference.Execution;
 
 namespace TrainServe.Cli.Benchmarks;
 
@@ -10,7 +11,8 @@ namespace TrainServe.Cli.Benchmarks;
 /// <param name="Steps">Decode steps of one measurement.</param>
 /// <param name="Rounds">How often all is measured, in turns.</param>
 /// <param name="Threads">Of one step.</param>
-public sealed record EngineBenchmarkPlan(IReadOnlyList<string> Precisions, IReadOnlyList<int> Batches, int PromptTokens, int Steps, int Rounds, int Threads)
+/// <param name="Device">What computes.</param>
+public sealed record EngineBenchmarkPlan(IReadOnlyList<string> Precisions, IReadOnlyList<int> Batches, int PromptTokens, int Steps, int Rounds, int Threads, InferenceDevice Device)
 {
     /// <exception cref="InvalidDataException">An export has no certificate.</exception>
     /// <exception cref="RecipeException">A number is out of its range.</exception>

@@ -3,6 +3,7 @@ using TrainServe.Core.Chat;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Inference;
+using TrainServe.Inference.Execution;
 
 namespace TrainServe.Cli.Benchmarks;
 
@@ -17,11 +18,13 @@ internal sealed class EngineLoadTarget : ILoadTarget, IAsyncDisposable
     /// <param name="plan">What is asked for.</param>
     /// <param name="package">The model.</param>
     /// <param name="precision">auto, or one of its exports.</param>
+    /// <param name="device">auto, cpu, cuda or cuda:N.</param>
     /// <param name="options">Sizes, which should be the server's.</param>
-    public EngineLoadTarget(LoadPlan plan, ModelPackage package, string precision, EngineOptions options)
+    public EngineLoadTarget(LoadPlan plan, ModelPackage package, string precision, string device, EngineOptions options)
     {
         (_plan, _template) = (plan, package.LoadChatTemplate(package.LoadTokenizer()));
-        _engine = GenerationEngine.Load(package, PrecisionChoice.Of(package, precision), options);
+        var choice = ExecutionChoice.Of(package, precision, device);
+        _engine = GenerationEngine.Load(package, choice.Precision, options with { Device = choice.Device });
     }
 
     /// <inheritdoc/>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using TrainServe.Cli.Benchmarks;
 using TrainServe.Core.IO;
 using TrainServe.Core.Packaging;
+using TrainServe.Inference.Execution;
 
 namespace TrainServe.Cli.Commands;
 
@@ -17,19 +18,22 @@ public static class BenchEngineCommand
         var steps = new Option<int>("--steps") { Description = "Decode steps of one measurement.", DefaultValueFactory = _ => 32 };
         var rounds = new Option<int>("--rounds") { Description = "How often all is measured, in turns; the median counts.", DefaultValueFactory = _ => 5 };
         var threads = new Option<int>("--threads") { Description = "0 takes all cores." };
+        var device = new Option<string>("--device") { Description = "cpu, cuda or cuda:N, which runs fp16 exports only.", DefaultValueFactory = _ => "cpu" };
         var json = new Option<string?>("--json") { Description = "Writes the figures to a file as well." };
-        var command = new Command("engine", "Prefill and decode speed of a model's exports, alternating in one run, so that ratios hold on a busy machine too.") { model, precision, batch, prompt, steps, rounds, threads, json };
+        var command = new Command("engine", "Prefill and decode speed of a model's exports, alternating in one run, so that ratios hold on a busy machine too.") { model, precision, batch, prompt, steps, rounds, threads, device, json };
         command.SetAction(async (arguments, cancellationToken) =>
         {
             var package = ModelPackage.OpenVerified(arguments.GetRequiredValue(model));
-            string[] precisions = arguments.GetValue(precision) is { Length: > 0 } given ? given : [.. package.Precisions];
-            var plan = new EngineBenchmarkPlan(precisions, arguments.GetRequiredValue(batch), arguments.GetValue(prompt), arguments.GetValue(steps), arguments.GetValue(rounds), arguments.GetValue(threads)).Validated(package);
+            string where = arguments.GetRequiredValue(device);
+            string[] precisions = arguments.GetValue(precision) is { Length: > 0 } given ? given : where == "cpu" ? [.. package.Precisions] : [ExecutionChoice.Of(package, PrecisionChoice.Auto, where).Precision];
+            var devices = precisions.Select(name => ExecutionChoice.Of(package, name, where).Device).Distinct().ToArray();
+            var plan = new EngineBenchmarkPlan(precisions, arguments.GetRequiredValue(batch), arguments.GetValue(prompt), arguments.GetValue(steps), arguments.GetValue(rounds), arguments.GetValue(threads), devices[0]).Validated(package);
             await using var benchmark = new EngineBenchmark(package, plan);
             var results = await benchmark.RunAsync(cancellationToken);
             Show(package, plan, results);
             if (arguments.GetValue(json) is { } path)
             {
-                JsonFile.Write(path, new { Model = package.Name, package.Config.ParameterCount, Processors = Environment.ProcessorCount, Plan = plan, Results = results }, JsonFile.SnakeCase);
+                JsonFile.Write(path, new { Model = package.Name, package.Config.ParameterCount, Processors = Environment.ProcessorCount, Device = plan.Device.ToString(), Plan = plan, Results = results }, JsonFile.SnakeCase);
             }
         });
         return command;
@@ -37,7 +41,7 @@ public static class BenchEngineCommand
 
     private static void Show(ModelPackage package, EngineBenchmarkPlan plan, IReadOnlyList<EngineFigure> results)
     {
-        Console.WriteLine($"{package.Name}: {package.Config.ParameterCount:N0} parameters, {Environment.ProcessorCount} processors, {plan.Threads} threads, median of {plan.Rounds} alternating rounds");
+        Console.WriteLine($"{package.Name}: {package.Config.ParameterCount:N0} parameters, {Environment.ProcessorCount} processors, {plan.Device}, {plan.Threads} threads, median of {plan.Rounds} alternating rounds");
         Console.WriteLine($"{"",-10} {"measurement",-26} {"tokens/s",10} {"to " + plan.Precisions[0],10}");
         foreach (var figure in results)
         {

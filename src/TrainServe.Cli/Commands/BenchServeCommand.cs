@@ -25,6 +25,7 @@ public static class BenchServeCommand
         var ignoreEos = new Option<bool>("--ignore-eos") { Description = "Answers go on to their most tokens. Servers must know this parameter." };
         var engine = new Option<string?>("--engine") { Description = "A model directory: the same load goes to its engine in this process instead of to a server, so that what HTTP costs can be seen." };
         var precision = PrecisionOption.Create();
+        var device = PrecisionOption.CreateDevice();
         var slots = new Option<int>("--slots") { Description = "With --engine: sequences that are computed together.", DefaultValueFactory = _ => 8 };
         var threads = new Option<int>("--threads") { Description = "With --engine: 0 takes all cores." };
         var firstToken = new Option<double>("--objective-ttft") { Description = "Milliseconds to the first token, for goodput.", DefaultValueFactory = _ => 1000 };
@@ -33,7 +34,7 @@ public static class BenchServeCommand
         var json = new Option<string?>("--json") { Description = "Writes the figures to a file as well." };
         var command = new Command("serve", "Loads a server with an OpenAI-compatible API and reports throughput and latencies, counted from when a request was due.")
         {
-            url, model, key, requests, concurrency, rate, words, shared, tokens, ignoreEos, engine, precision, slots, threads, firstToken, perToken, seed, json,
+            url, model, key, requests, concurrency, rate, words, shared, tokens, ignoreEos, engine, precision, device, slots, threads, firstToken, perToken, seed, json,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
@@ -56,7 +57,7 @@ public static class BenchServeCommand
             if (arguments.GetValue(engine) is { } directory)
             {
                 var options = new EngineOptions { Slots = arguments.GetValue(slots), Threads = arguments.GetValue(threads) };
-                await using var target = new EngineLoadTarget(plan, ModelPackage.OpenVerified(directory), arguments.GetValue(precision)!, options);
+                await using var target = new EngineLoadTarget(plan, ModelPackage.OpenVerified(directory), arguments.GetRequiredValue(precision), arguments.GetRequiredValue(device), options);
                 report = await RunAsync(plan, target, cancellationToken);
             }
             else

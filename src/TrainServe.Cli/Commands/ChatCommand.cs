@@ -19,13 +19,14 @@ public static class ChatCommand
         var maxTokens = new Option<int>("--max-tokens") { Description = "Most tokens of one answer.", DefaultValueFactory = _ => 256 };
         var seed = new Option<ulong?>("--seed") { Description = "Makes answers reproducible." };
         var precision = PrecisionOption.Create();
+        var device = PrecisionOption.CreateDevice();
         var uncertified = CertifiedModel.WithoutCertificate();
-        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, precision, uncertified };
+        var command = new Command("chat", "Talks with a model in the terminal; /new starts over, an empty line or Ctrl-D ends.") { model, system, temperature, maxTokens, seed, precision, device, uncertified };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var (package, export) = CertifiedModel.Open(arguments.GetValue(model) ?? OnlyModel.Of("models"), arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
+            var (package, choice) = CertifiedModel.Open(arguments.GetValue(model) ?? OnlyModel.Of("models"), arguments.GetRequiredValue(precision), arguments.GetRequiredValue(device), arguments.GetValue(uncertified));
             var sampling = new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) }.Validated(package.Config.VocabSize);
-            await using var engine = GenerationEngine.Load(package, export, new EngineOptions { Slots = 1 });
+            await using var engine = GenerationEngine.Load(package, choice.Precision, new EngineOptions { Slots = 1, Device = choice.Device });
             var session = new Session(package, engine, sampling, arguments.GetValue(maxTokens), arguments.GetValue(system));
             await session.RunAsync(cancellationToken);
         });

@@ -13,12 +13,12 @@ public static class ExportCommand
     public static Command Create()
     {
         var model = new Option<string>("--model") { Description = "The model directory.", Required = true };
-        var precision = new Option<string[]>("--precision") { Description = "fp32, int8, int4, or several of them.", DefaultValueFactory = _ => [ExportPrecision.Fp32.Name], AllowMultipleArgumentsPerToken = true };
+        var precision = new Option<string[]>("--precision") { Description = "fp32, fp16 (for GPUs), int8, int4, or several of them.", DefaultValueFactory = _ => [ExportPrecision.Fp32.Name], AllowMultipleArgumentsPerToken = true };
         var output = new Option<string?>("--output") { Description = "A directory for the model with its export; without it the export becomes part of the model directory." };
         var weights = new Option<string>("--weights") { Description = "With --output: float32 keeps the weights as they are, bfloat16 rounds them to half the size." };
         weights.AcceptOnlyFromAmong("float32", "bfloat16");
         var heldOut = new Option<string?>("--held-out") { Description = "Text that the model was not trained on (.txt, .jsonl, packed or not), to measure what fewer bits cost; without it the model writes its own." };
-        var increase = new Option<double?>("--max-perplexity-increase") { Description = "How far fewer bits may raise the perplexity, in percent; 1 for int8 and 4 for int4 if not given." };
+        var increase = new Option<double?>("--max-perplexity-increase") { Description = "How far fewer bits may raise the perplexity, in percent; 0.5 for fp16, 1 for int8 and 4 for int4 if not given." };
         var command = new Command("export", "Exports a model to ONNX and certifies that both compute the same, or what fewer bits cost.") { model, precision, output, weights, heldOut, increase };
         command.SetAction(arguments =>
         {

@@ -25,13 +25,14 @@ public static class GenerateCommand
         backend.AcceptOnlyFromAmong("torch", "onnx");
         var json = new Option<bool>("--json") { Description = "Print one JSON object: prompt_ids, output_ids, text, logprobs." };
         var precision = PrecisionOption.Create();
+        var device = PrecisionOption.CreateDevice();
         var uncertified = CertifiedModel.WithoutCertificate();
-        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, precision, uncertified, json };
+        var command = new Command("generate", "Continues a text.") { model, prompt, ids, maxTokens, temperature, seed, backend, precision, device, uncertified, json };
         command.SetAction(async (arguments, cancellationToken) =>
         {
             bool isTorch = arguments.GetValue(backend) == "torch";
             string directory = arguments.GetRequiredValue(model);
-            var (package, export) = isTorch ? (ModelPackage.OpenCheckedIfListed(directory), "") : CertifiedModel.Open(directory, arguments.GetRequiredValue(precision), arguments.GetValue(uncertified));
+            var (package, export) = isTorch ? (ModelPackage.OpenCheckedIfListed(directory), null) : CertifiedModel.Open(directory, arguments.GetRequiredValue(precision), arguments.GetRequiredValue(device), arguments.GetValue(uncertified));
             var tokenizer = package.LoadTokenizer();
             int[] promptIds = (arguments.GetValue(prompt), arguments.GetValue(ids)) switch
             {
@@ -40,7 +41,7 @@ public static class GenerateCommand
                 _ => throw new RecipeException("Give one of --prompt and --ids."),
             };
             var request = new ContinuationRequest(promptIds, arguments.GetValue(maxTokens), new SamplingParameters { Temperature = arguments.GetValue(temperature), Seed = arguments.GetValue(seed) });
-            var continuation = isTorch
+            var continuation = export is null
                 ? TorchContinuation.Run(package, request.Validated(package.Config), cancellationToken)
                 : await OnnxContinuation.RunAsync(package, export, request.Validated(package.Config), cancellationToken);
             string answer = Text(tokenizer, continuation.Ids);

@@ -7,7 +7,7 @@ namespace TrainServe.Core.Packaging;
 /// </remarks>
 public sealed record ParityCertificate
 {
-    /// <summary>fp32, int8 or int4.</summary>
+    /// <summary>fp32, fp16, int8 or int4.</summary>
     public required string Precision { get; init; }
     public required DateTimeOffset Measured { get; init; }
 

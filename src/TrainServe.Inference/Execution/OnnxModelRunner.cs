@@ -19,11 +19,11 @@ public sealed class OnnxModelRunner : IModelRunner
 
     private OnnxModelRunner(InferenceSession session, ModelConfig config, RunnerOptions options)
     {
-        (_session, VocabSize, Slots, ContextLength) = (session, config.VocabSize, options.Slots, options.ContextLength);
+        (_session, Device, VocabSize, Slots, ContextLength) = (session, options.Device, config.VocabSize, options.Slots, options.ContextLength);
         (_prefill, _hidden, _decode) = (new StepBinding?[Slots], new StepBinding?[Slots], new StepBinding?[Slots + 1]);
         (_output, _outputWidth, _hiddenSize) = config.IsRewardModel ? (GraphNames.Score, 1, config.HiddenSize) : (GraphNames.Logits, VocabSize, config.HiddenSize);
         var cache = session.InputMetadata[GraphNames.PastKey(0)];
-        _arena = new KvArena(config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, cache.Dimensions[^1], cache.ElementDataType);
+        _arena = new KvArena(options.Device, config.NumHiddenLayers, Slots, config.NumKeyValueHeads, ContextLength, cache.Dimensions[^1], cache.ElementDataType);
         _buffers = new StepBuffers(Slots, ContextLength, Math.Max(_outputWidth, _hiddenSize));
     }
 
@@ -42,6 +42,9 @@ public sealed class OnnxModelRunner : IModelRunner
     /// <summary>Whether keys and values are cached in eight bits each; then a token's logits are the same however it was computed.</summary>
     public bool HasEightBitCache => _arena.IsEightBit;
 
+    /// <summary>What computes.</summary>
+    public InferenceDevice Device { get; }
+
     /// <summary>Bytes of the key-value cache.</summary>
     public long CacheSizeBytes => _arena.SizeBytes;
 
@@ -53,7 +56,7 @@ public sealed class OnnxModelRunner : IModelRunner
         RequireRange(nameof(options.Slots), options.Slots, 1, int.MaxValue);
         RequireRange(nameof(options.ContextLength), options.ContextLength, 1, config.MaxPositionEmbeddings);
         ExternalDataCheck.Verify(graphPath);
-        using var sessionOptions = CpuSessionOptions(options.Threads);
+        using var sessionOptions = NewSessionOptions(options);
         InferenceSession? session = null;
         try
         {
@@ -140,12 +143,12 @@ public sealed class OnnxModelRunner : IModelRunner
         _arena.Dispose();
     }
 
-    private static SessionOptions CpuSessionOptions(int threads)
+    private static SessionOptions NewSessionOptions(RunnerOptions runner)
     {
         OnnxRuntimeLibrary.Load();
         var options = new SessionOptions
         {
-            IntraOpNumThreads = threads == 0 ? Environment.ProcessorCount : threads,
+            IntraOpNumThreads = runner.Threads == 0 ? Environment.ProcessorCount : runner.Threads,
             InterOpNumThreads = 1,
             ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
             GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -157,6 +160,7 @@ public sealed class OnnxModelRunner : IModelRunner
         options.AddSessionConfigEntry("session.intra_op.spin_duration_us", "1000");
         // Without VNNI instructions sums of signed with unsigned bytes would saturate at 16 bits.
         options.AddSessionConfigEntry("session.x64quantprecision", "1");
+        runner.Device.AppendTo(options);
         return options;
     }
 

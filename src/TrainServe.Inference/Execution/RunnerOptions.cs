@@ -9,6 +9,9 @@ public sealed record RunnerOptions
     /// <summary>Tokens of one sequence that can be cached; at most the model's max_position_embeddings.</summary>
     public required int ContextLength { get; init; }
 
+    /// <summary>What computes.</summary>
+    public InferenceDevice Device { get; init; } = InferenceDevice.Cpu;
+
     /// <summary>Threads of one step; 0 takes all cores.</summary>
     public int Threads { get; init; }
 }

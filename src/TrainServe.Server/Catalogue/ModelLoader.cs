@@ -2,6 +2,7 @@ using System.Text.Json;
 using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Inference;
+using TrainServe.Inference.Execution;
 using TrainServe.Server.Limits;
 
 namespace TrainServe.Server.Catalogue;
@@ -16,7 +17,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     public async Task<ServedModel> LoadAsync(string directory, CancellationToken cancellationToken)
     {
         var package = ModelPackage.OpenVerified(directory);
-        string precision = PrecisionChoice.Of(package, options.PrecisionOf(package.Name));
+        var (precision, device, note) = ExecutionChoice.Of(package, options.PrecisionOf(package.Name), options.Device);
         package.RequireCertificate(precision);
         var tokenizer = package.LoadTokenizer();
         var template = package.LoadChatTemplate(tokenizer);
@@ -24,6 +25,7 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
         int contextLength = options.ContextLength == 0 ? package.Config.MaxPositionEmbeddings : Math.Min(options.ContextLength, package.Config.MaxPositionEmbeddings);
         var engine = GenerationEngine.Load(package, precision, new EngineOptions
         {
+            Device = device,
             Slots = options.Slots,
             PrefixSlots = options.PrefixSlots,
             ContextLength = contextLength,
@@ -32,11 +34,13 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
             Threads = options.Threads,
             MaxQueuedRequests = options.MaxQueuedRequests,
             MaxQueuedPromptTokens = options.MaxQueuedPromptTokens,
-        }, time, DraftOf(package));
+        }, time, DraftOf(package, device));
         var model = new ServedModel
         {
             Package = package,
             Precision = precision,
+            Device = device,
+            DeviceNote = note,
             Tokenizer = tokenizer,
             Template = template,
             Engine = new OnnxTextEngine(engine),
@@ -59,14 +63,14 @@ internal sealed class ModelLoader(ServerOptions options, TimeProvider time)
     }
 
     // Guesses need no less care than answers: whose file is not what its manifest says is not run.
-    private (ModelPackage Package, string Precision)? DraftOf(ModelPackage package)
+    private (ModelPackage Package, string Precision)? DraftOf(ModelPackage package, InferenceDevice device)
     {
         if (options.DraftModelOf(package.Name) is not { } name)
         {
             return null;
         }
         var draft = ModelPackage.OpenVerified(Path.Combine(Path.GetDirectoryName(package.Directory)!, name));
-        string precision = PrecisionChoice.Of(draft, options.PrecisionOf(name));
+        string precision = ExecutionChoice.Of(draft, options.PrecisionOf(name), device.ToString()).Precision;
         draft.RequireCertificate(precision);
         return (draft, precision);
     }

@@ -1,4 +1,5 @@
 using TrainServe.Core.Packaging;
+using TrainServe.Inference.Execution;
 
 namespace TrainServe.Server.Catalogue;
 
@@ -28,7 +29,11 @@ internal sealed partial class ModelLoads(ModelCatalogue catalogue, LoadModel loa
         {
             var model = await load(directory, cancellationToken);
             var old = catalogue.Add(model);
-            LogServed(model.Id, model.Precision, model.Package.Config.ParameterCount, model.ContextLength, model.Fingerprint);
+            LogServed(model.Id, model.Precision, model.Device, model.Package.Config.ParameterCount, model.ContextLength, model.Fingerprint);
+            if (model.DeviceNote is { } note)
+            {
+                LogNoGpu(model.Id, note);
+            }
             if (old is not null)
             {
                 _ = RetireAsync(old);
@@ -66,8 +71,11 @@ internal sealed partial class ModelLoads(ModelCatalogue catalogue, LoadModel loa
 
     private static bool HasManifest(string directory) => File.Exists(Path.Combine(directory, ModelManifest.FileName));
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Serving {Model} at {Precision}: {Parameters} parameters, context of {ContextLength} tokens, version {Fingerprint}.")]
-    private partial void LogServed(string model, string precision, long parameters, int contextLength, string fingerprint);
+    [LoggerMessage(Level = LogLevel.Information, Message = "Serving {Model} at {Precision} on {Device}: {Parameters} parameters, context of {ContextLength} tokens, version {Fingerprint}.")]
+    private partial void LogServed(string model, string precision, InferenceDevice device, long parameters, int contextLength, string fingerprint);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Model} uses no GPU: {Reason}.")]
+    private partial void LogNoGpu(string model, string reason);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Model} in version {Fingerprint} takes no more requests; {InFlight} are finished first.")]
     private partial void LogRetiring(string model, string fingerprint, int inFlight);

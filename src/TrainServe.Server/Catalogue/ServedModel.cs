@@ -3,6 +3,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Core.Sampling;
 using TrainServe.Core.Tokenization;
 using TrainServe.Inference.Constraints;
+using TrainServe.Inference.Execution;
 using TrainServe.Server.Contracts;
 using TrainServe.Server.Limits;
 
@@ -19,6 +20,13 @@ internal sealed class ServedModel : IAsyncDisposable
 
     public required ModelPackage Package { get; init; }
     public required string Precision { get; init; }
+
+    /// <summary>What computes.</summary>
+    public InferenceDevice Device { get; init; } = InferenceDevice.Cpu;
+
+    /// <summary>Why it is not a GPU, where one might have been expected.</summary>
+    public string? DeviceNote { get; init; }
+
     public required TextTokenizer Tokenizer { get; init; }
     public required ChatTemplate Template { get; init; }
     public required ITextEngine Engine { get; init; }

@@ -18,7 +18,7 @@ internal sealed record ModelObject(string Id, long Created, ModelMetadata Metada
 
 /// <param name="ContextLength">Tokens of prompt and answer together.</param>
 /// <param name="Parameters">Stored weights.</param>
-/// <param name="Precision">fp32, int8 or int4.</param>
+/// <param name="Precision">fp32, fp16, int8 or int4.</param>
 /// <param name="Task">generate, or score for a reward model.</param>
 /// <param name="SystemFingerprint">The same as in the answers that it makes.</param>
 /// <param name="LineageId">SHA-256 of its manifest, which names every byte of it and where it comes from.</param>

@@ -52,6 +52,7 @@ public sealed class ManifestTests
             Assert.Equal("true", pod.NodeSelector["nvidia.com/gpu.present"]);
             Assert.Equal("1", pod.Containers[0].Resources.Limits["nvidia.com/gpu"].ToString());
             Assert.Equal("trainserve-server:cuda", pod.Containers[0].Image);
+            Assert.Equal("cuda", pod.Containers[0].Env.Single(variable => variable.Name == "TrainServe__Device").Value);
         }
     }
 

@@ -6,9 +6,9 @@ using TrainServe.Publishing.Calibration;
 namespace TrainServe.Publishing;
 
 /// <summary>An export of few bits: scales measured on text, equality with itself in every way of running it, and what the rounding costs.</summary>
-internal static class QuantizedExport
+internal static class RoundedExport
 {
-    /// <summary>Largest difference of logits between two ways of running the same graph. Here it is 0; a processor whose kernels round otherwise for several rows than for one may show some.</summary>
+    /// <summary>Largest difference of logits between two ways of running the same graph. With an eight-bit cache it is 0 here; a processor whose kernels round otherwise for several rows than for one may show some.</summary>
     public const double Tolerance = 0.5;
 
     private const int SampledTogether = 16;
@@ -24,11 +24,11 @@ internal static class QuantizedExport
         {
             OnnxExporter.Export(package.Config, weights, staging, precision, scales);
         }
-        using var quantized = Open(package, Path.Combine(staging, OnnxExporter.GraphFile), ParityPrompts.Count, context);
-        double teacherForced = new ParityCheck(quantized, reference).TeacherForced();
-        var check = new ParityCheck(quantized, OwnReference.Compute(quantized, reference));
+        using var rounded = Open(package, Path.Combine(staging, OnnxExporter.GraphFile), ParityPrompts.Count, context);
+        double teacherForced = new ParityCheck(rounded, reference).TeacherForced();
+        var check = new ParityCheck(rounded, OwnReference.Compute(rounded, reference));
         var certificate = ParityMeasurement.Certificate(package, staging, precision, check, teacherForced, Tolerance, time);
-        return certificate with { Cost = new CostMeasurement(single, quantized).Measure(text, options.MaxPerplexityIncrease ?? precision.MaxPerplexityIncrease) };
+        return certificate with { Cost = new CostMeasurement(single, rounded).Measure(text, options.MaxPerplexityIncrease ?? precision.MaxPerplexityIncrease) };
     }
 
     private static OnnxModelRunner Open(ModelPackage package, string graph, int slots, int context) =>
