@@ -131,6 +131,29 @@ public sealed class BenchTests : IDisposable
         Assert.Equal(await File.ReadAllBytesAsync(_directory.PathOf("tokenizer/tokenizer.json")), await File.ReadAllBytesAsync(_directory.PathOf("model/tokenizer.json")));
     }
 
+    [Fact]
+    public async Task Masks_are_timed_over_texts_that_fit_and_over_made_up_ones()
+    {
+        SmallTokenizers.Write(_directory.FullName);
+        string schemas = _directory.WriteText("schemas.jsonl", """
+            {"schema":{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a","b"],"additionalProperties":false},"tests":[{"valid":true,"data":{"a":1,"b":"x"}},{"valid":true,"data":{"b":"x","a":1}},{"valid":false,"data":5}]}
+            {"schema":{"type":"string","maxLength":5},"tests":[]}
+            {"schema":{"not":{"type":"string"}},"tests":[]}
+            """);
+        string json = _directory.PathOf("masks.json");
+
+        var result = await ConsoleHost.RunAsync("bench", "masks", "--tokenizer", _directory.FullName, "--schemas", schemas, "--json", json, "--max-tokens", "50");
+
+        Assert.True(result.ExitCode == 0, result.Error);
+        using var report = JsonDocument.Parse(await File.ReadAllTextAsync(json));
+        // Two texts of the first schema, one of them with its keys in another order, and one that is made up for the second; the third schema cannot be kept to.
+        Assert.Equal((3, 2, 3, 1), (Number("schemas"), Number("accepted"), Number("answers"), Number("left")));
+        Assert.InRange(Number("tokens"), 5, 100);
+        Assert.InRange(report.RootElement.GetProperty("token").GetProperty("p50").GetDouble(), 0.01, 1e6);
+
+        int Number(string name) => report.RootElement.GetProperty(name).GetInt32();
+    }
+
     private static LoadPlan Plan() => new() { Url = new Uri("http://server"), Model = "tiny" };
 
     private static async Task<(IReadOnlyList<LoadSample> Samples, TimeSpan Elapsed)> RunAsync(LoadPlan plan, FakeServer server)

@@ -11,8 +11,12 @@ internal sealed class GrammarAutomaton
 
     private const int NotYetKnown = -2, MostStates = 100_000, NoStack = 0;
     private readonly GrammarProgram _program;
+
+    // Reused from step to step.
+    private readonly List<Place> _open = [], _places = [];
+    private readonly HashSet<Place> _seen = [];
     private readonly List<State> _states = [];
-    private readonly Dictionary<Place[], int> _ids = new(new PlacesComparer());
+    private readonly Dictionary<Place[], int>.AlternateLookup<ReadOnlySpan<Place>> _idsBySpan = new Dictionary<Place[], int>(new PlacesComparer()).GetAlternateLookup<ReadOnlySpan<Place>>();
 
     // Stacks are linked lists that share their lower parts; each exists once. Number 0 is the empty one.
     private readonly List<(int Return, int Below, long Distance)> _stacks = [(0, 0, 0)];
@@ -21,7 +25,8 @@ internal sealed class GrammarAutomaton
     public GrammarAutomaton(GrammarProgram program)
     {
         _program = program;
-        Start = Close([new Place(program.Start, NoStack)]);
+        _open.Add(new Place(program.Start, NoStack));
+        Start = Close();
     }
 
     public int Start { get; }
@@ -44,14 +49,44 @@ internal sealed class GrammarAutomaton
         ref int next = ref _states[state].Next[value];
         if (next == NotYetKnown)
         {
-            int found = Move(state, instruction => instruction.Op == GrammarProgram.Op.Bytes && instruction.Set.Contains(value));
+            int found = Move(_states[state], GrammarProgram.Op.Bytes, value);
             _states[state].Next[value] = found;
             return found;
         }
         return next;
     }
 
-    public int NextControl(int state, int id) => Move(state, instruction => instruction.Op == GrammarProgram.Op.Control && instruction.Operand == id);
+    public int NextControl(int state, int id) => Move(_states[state], GrammarProgram.Op.Control, id);
+
+    /// <summary>Where every plain character leads alike; <see cref="Dead"/> where they lead to different states, or nowhere.</summary>
+    public int AfterAnyPlain(int state)
+    {
+        var from = _states[state];
+        if (from.AfterPlain == NotYetKnown)
+        {
+            int first = Next(state, PlainText.First);
+            bool isAlike = first != Dead;
+            for (int value = PlainText.First + 1; isAlike && value <= PlainText.Last; value++)
+            {
+                isAlike = !PlainText.Contains((byte)value) || Next(state, (byte)value) == first;
+            }
+            from.AfterPlain = isAlike ? first : Dead;
+        }
+        return from.AfterPlain;
+    }
+
+    /// <summary>Whether no plain character may come next.</summary>
+    public bool TakesNoPlain(int state)
+    {
+        for (int value = PlainText.First; value <= PlainText.Last; value++)
+        {
+            if (PlainText.Contains((byte)value) && Next(state, (byte)value) != Dead)
+            {
+                return false;
+            }
+        }
+        return true;
+    }
 
     /// <summary>The same state in an automaton that knows nothing else.</summary>
     public (GrammarAutomaton Automaton, int State) Fresh(int state)
@@ -64,30 +99,33 @@ internal sealed class GrammarAutomaton
     private int Copy(GrammarAutomaton from, int stack) =>
         stack == NoStack ? NoStack : Push(from._stacks[stack].Return, Copy(from, from._stacks[stack].Below));
 
-    private int Move(int state, Func<GrammarProgram.Instruction, bool> takes)
+    private int Move(State state, GrammarProgram.Op op, int operand)
     {
-        List<Place>? reached = null;
-        foreach (var place in _states[state].Places)
+        foreach (var place in state.Places)
         {
             var instruction = _program.Code[place.Instruction];
-            if (takes(instruction))
+            if (instruction.Op == op && (op == GrammarProgram.Op.Bytes ? instruction.Set.Contains((byte)operand) : instruction.Operand == operand))
             {
-                (reached ??= []).Add(new Place(instruction.Next, place.Stack));
+                _open.Add(new Place(instruction.Next, place.Stack));
             }
         }
-        return reached is null ? Dead : Close(reached);
+        return _open.Count == 0 ? Dead : Close();
     }
 
-    /// <summary>Goes on from places to all instructions that take something.</summary>
-    private int Close(List<Place> open)
+    /// <summary>Goes on from the open places to all instructions that take something.</summary>
+    private int Close()
     {
-        var seen = new HashSet<Place>(open);
-        var places = new List<Place>();
-        bool accepting = false;
-        while (open.Count > 0)
+        _seen.Clear();
+        _places.Clear();
+        foreach (var place in _open)
         {
-            var place = open[^1];
-            open.RemoveAt(open.Count - 1);
+            _seen.Add(place);
+        }
+        bool accepting = false;
+        while (_open.Count > 0)
+        {
+            var place = _open[^1];
+            _open.RemoveAt(_open.Count - 1);
             var instruction = _program.Code[place.Instruction];
             switch (instruction.Op)
             {
@@ -110,21 +148,22 @@ internal sealed class GrammarAutomaton
                     Add(new Place(_program.StartOf(instruction.Operand), stack));
                     break;
                 default:
-                    places.Add(place);
+                    _places.Add(place);
                     break;
             }
         }
-        return places.Count == 0 && !accepting ? Dead : Intern(places, accepting);
+        return _places.Count == 0 && !accepting ? Dead : Intern(_places, accepting);
 
         void Add(Place place)
         {
-            if (seen.Count > MostStates)
+            if (_seen.Count > MostStates)
             {
+                _open.Clear();
                 throw new GrammarTooLargeException(); // a rule that calls itself before it takes anything
             }
-            if (seen.Add(place))
+            if (_seen.Add(place))
             {
-                open.Add(place);
+                _open.Add(place);
             }
         }
     }
@@ -132,12 +171,23 @@ internal sealed class GrammarAutomaton
     private int Intern(List<Place> places, bool accepting)
     {
         // The place without an instruction that takes something stands for the end.
-        var key = places.OrderBy(place => place.Instruction).ThenBy(place => place.Stack).Concat(accepting ? [new Place(GrammarProgram.Accept, NoStack)] : []).ToArray();
-        if (!_ids.TryGetValue(key, out int id))
+        int count = places.Count;
+        places.Sort(static (one, other) => one.Instruction != other.Instruction ? one.Instruction - other.Instruction : one.Stack - other.Stack);
+        if (accepting)
         {
-            long distance = accepting ? 0 : places.Min(place => _program.Distances[place.Instruction] + _stacks[place.Stack].Distance);
-            _ids[key] = id = _states.Count;
-            _states.Add(new State([.. places], accepting, distance));
+            places.Add(new Place(GrammarProgram.Accept, NoStack));
+        }
+        var key = CollectionsMarshal.AsSpan(places);
+        if (!_idsBySpan.TryGetValue(key, out int id))
+        {
+            long distance = accepting ? 0 : long.MaxValue;
+            foreach (var place in key[..(accepting ? 0 : count)])
+            {
+                distance = Math.Min(distance, _program.Distances[place.Instruction] + _stacks[place.Stack].Distance);
+            }
+            id = _states.Count;
+            _idsBySpan[key] = id;
+            _states.Add(new State(key[..count].ToArray(), accepting, distance));
         }
         return id;
     }
@@ -167,19 +217,25 @@ internal sealed class GrammarAutomaton
         public bool Accepting { get; }
         public long Distance { get; }
         public int[] Next { get; } = new int[256];
+
+        /// <inheritdoc cref="AfterAnyPlain"/>
+        public int AfterPlain { get; set; } = NotYetKnown;
     }
 
-    private sealed class PlacesComparer : IEqualityComparer<Place[]>
+    private sealed class PlacesComparer : IEqualityComparer<Place[]>, IAlternateEqualityComparer<ReadOnlySpan<Place>, Place[]>
     {
         public bool Equals(Place[]? one, Place[]? other) => one.AsSpan().SequenceEqual(other);
 
-        public int GetHashCode(Place[] places)
+        public bool Equals(ReadOnlySpan<Place> alternate, Place[] other) => alternate.SequenceEqual(other);
+
+        public Place[] Create(ReadOnlySpan<Place> alternate) => alternate.ToArray();
+
+        public int GetHashCode(Place[] places) => GetHashCode(places.AsSpan());
+
+        public int GetHashCode(ReadOnlySpan<Place> places)
         {
             var hash = new HashCode();
-            foreach (var place in places)
-            {
-                hash.Add(place);
-            }
+            hash.AddBytes(MemoryMarshal.AsBytes(places));
             return hash.ToHashCode();
         }
     }

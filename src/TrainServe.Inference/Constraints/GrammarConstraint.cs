@@ -1,4 +1,3 @@
-using System.Numerics;
 using TrainServe.Core.Sampling;
 
 namespace TrainServe.Inference.Constraints;
@@ -83,23 +82,11 @@ public sealed class GrammarConstraint : ILogitsConstraint
     private Allowed Find(long mostDistance)
     {
         var allowed = new Allowed(_trie.VocabSize, mostDistance);
-        _path[0] = _state;
-        for (int node = 0; node < _trie.Count;)
+        if (!AddPlain(allowed))
         {
-            int depth = _trie.Depth(node);
-            int state = _automaton.Next(_path[depth - 1], _trie.Byte(node));
-            if (state == GrammarAutomaton.Dead)
-            {
-                node = _trie.End(node);
-                continue;
-            }
-            _path[depth] = state;
-            foreach (int id in _trie.Tokens(node))
-            {
-                allowed.Add(id, _automaton.Distance(state));
-            }
-            node++;
+            Walk(_trie.Plain, allowed);
         }
+        Walk(_trie.Other, allowed);
         foreach (int id in _automaton.Controls(_state))
         {
             allowed.Add(id, _automaton.Distance(_automaton.NextControl(_state, id)));
@@ -114,12 +101,76 @@ public sealed class GrammarConstraint : ILogitsConstraint
         return allowed;
     }
 
-    /// <summary>A set of tokens, and how much text is needed at least after them.</summary>
+    /// <summary>Inside a text, where one plain character is as good as another, only the length of a token counts, and none has to be spelled.</summary>
+    /// <returns>Whether it is so.</returns>
+    private bool AddPlain(Allowed allowed)
+    {
+        int length = 0, most = _trie.Plain.MostDepth;
+        for (int state = _state; length < most; length++)
+        {
+            int next = _automaton.AfterAnyPlain(state);
+            if (next == GrammarAutomaton.Dead)
+            {
+                if (!_automaton.TakesNoPlain(state))
+                {
+                    return false;
+                }
+                break;
+            }
+            _path[length + 1] = state = next;
+        }
+        bool fits = true;
+        for (int i = 1; i <= length; i++)
+        {
+            fits &= _automaton.Distance(_path[i]) <= allowed.Limit;
+        }
+        if (fits)
+        {
+            allowed.Add(_trie.PlainUpToLength(length));
+        }
+        for (int i = 1; i <= length; i++)
+        {
+            if (_trie.PlainOfLength(i) is { } tokens)
+            {
+                allowed.Add(fits ? null : tokens, _automaton.Distance(_path[i]));
+            }
+        }
+        return true;
+    }
+
+    private void Walk(TokenTree tree, Allowed allowed)
+    {
+        _path[0] = _state;
+        var nodes = tree.Nodes;
+        for (int index = 0; index < nodes.Length;)
+        {
+            ref readonly var node = ref nodes[index];
+            int state = _automaton.Next(_path[node.Depth - 1], node.Byte);
+            if (state == GrammarAutomaton.Dead)
+            {
+                index = node.End;
+                continue;
+            }
+            _path[node.Depth] = state;
+            if (node.Tokens > 0)
+            {
+                long distance = _automaton.Distance(state);
+                foreach (int id in tree.Tokens(node))
+                {
+                    allowed.Add(id, distance);
+                }
+            }
+            index++;
+        }
+    }
+
+    /// <summary>Tokens that may come next, and how much text is needed at least after them.</summary>
     private sealed class Allowed(int vocabSize, long limit)
     {
-        private const int Width = 64;
-        private readonly ulong[] _tokens = new ulong[(vocabSize + Width - 1) / Width];
+        private readonly TokenSet _tokens = new(vocabSize);
 
+        /// <summary>The most text that may be needed after a token.</summary>
+        public long Limit => limit;
         public long LeastDistance { get; private set; } = long.MaxValue;
         public long MostDistance { get; private set; } = EndDistance;
 
@@ -127,30 +178,34 @@ public sealed class GrammarConstraint : ILogitsConstraint
         {
             if (distance <= limit && id < vocabSize)
             {
-                _tokens[id / Width] |= 1UL << (id % Width);
-                LeastDistance = Math.Min(LeastDistance, distance);
-                MostDistance = Math.Max(MostDistance, distance);
+                _tokens.Add(id);
+                Count(distance);
             }
         }
 
-        /// <summary>Forbids all others.</summary>
-        public void Keep(Span<float> logits)
+        public void Add(TokenSet tokens) => _tokens.Add(tokens);
+
+        /// <param name="tokens">Null where they were added before.</param>
+        /// <param name="distance">After each of them.</param>
+        public void Add(TokenSet? tokens, long distance)
         {
-            for (int word = 0; word < _tokens.Length; word++)
+            if (distance <= limit)
             {
-                var group = logits.Slice(word * Width, Math.Min(Width, logits.Length - word * Width));
-                for (ulong forbidden = ~_tokens[word]; forbidden != 0; forbidden &= forbidden - 1)
+                if (tokens is not null)
                 {
-                    int bit = BitOperations.TrailingZeroCount(forbidden);
-                    if (bit >= group.Length)
-                    {
-                        break;
-                    }
-                    group[bit] = float.NegativeInfinity;
+                    _tokens.Add(tokens);
                 }
+                Count(distance);
             }
-            // Embeddings are often padded to a round number of rows.
-            logits[Math.Min(logits.Length, _tokens.Length * Width)..].Fill(float.NegativeInfinity);
+        }
+
+        /// <inheritdoc cref="TokenSet.Keep"/>
+        public void Keep(Span<float> logits) => _tokens.Keep(logits);
+
+        private void Count(long distance)
+        {
+            LeastDistance = Math.Min(LeastDistance, distance);
+            MostDistance = Math.Max(MostDistance, distance);
         }
     }
 }
