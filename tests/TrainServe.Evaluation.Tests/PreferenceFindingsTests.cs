@@ -45,6 +45,15 @@ public sealed class PreferenceFindingsTests : IDisposable
     }
 
     [Fact]
+    public void The_middle_of_two_groups_does_not_depend_on_how_many_each_has()
+    {
+        // The small group is all 0, the large one all 1, in prompts of both: 0.5 whatever is drawn.
+        Assert.Equal(new Interval(0.5, 0.5), PairedBootstrap.Of([1, 1, 1, 0, 1, 0], ["a", "a", "a", "a", "b", "b"], [false, false, false, true, false, true]));
+        // A prompt of each group: both are drawn in half of the draws, one alone in a quarter each.
+        Assert.Equal(new Interval(0, 1), PairedBootstrap.Of([1, 0], ["a", "b"], [false, true]));
+    }
+
+    [Fact]
     public void Words_are_lower_case_and_marks_stand_alone() =>
         Assert.Equal(["she", "can't", "\"", "no", "\"", "!"], NGramPreferenceModel.Words("She can't \"No\"!"));
 

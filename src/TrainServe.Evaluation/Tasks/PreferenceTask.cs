@@ -118,15 +118,12 @@ public static class PreferenceTask
     // Half of the weight on pairs whose better answer is longer, and half on the rest: what length alone says is right half of the time.
     private static void AddBalanced(string name, double[] values, IReadOnlyList<PairFinding> findings, Dictionary<string, double> metrics, Dictionary<string, Interval> intervals)
     {
-        int longer = findings.Count(finding => finding.IsLonger), others = findings.Count - longer;
-        if (longer == 0 || others == 0)
+        bool[] isLonger = [.. findings.Select(finding => finding.IsLonger)];
+        if (isLonger.Distinct().Count() == 2)
         {
-            return;
+            metrics[name] = values.Zip(isLonger).GroupBy(pair => pair.Second, pair => pair.First).Average(group => group.Average());
+            intervals[name] = PairedBootstrap.Of(values, Prompts(findings), isLonger);
         }
-        // Their mean is the balanced one, so that they can be drawn like any others.
-        double[] weighted = [.. findings.Zip(values, (finding, value) => value * findings.Count / (2.0 * (finding.IsLonger ? longer : others)))];
-        metrics[name] = weighted.Average();
-        intervals[name] = PairedBootstrap.Of(weighted, Prompts(findings));
     }
 
     // Pairs of one prompt are not independent: where there are such, prompts are drawn, not pairs.
