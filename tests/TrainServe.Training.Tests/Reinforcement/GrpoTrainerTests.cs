@@ -104,6 +104,21 @@ public sealed class GrpoTrainerTests : IDisposable
         Assert.Contains("give --reward DIR", Assert.Throws<RecipeException>(() => Prepare(Options("out", overrides: ["rewards=[{kind: model}]"]))).Message, StringComparison.Ordinal);
 
     [Fact]
+    public void A_reward_model_of_another_tokenizer_and_a_language_model_in_its_place_are_refused()
+    {
+        var config = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32);
+        var options = Options("out", overrides: ["rewards=[{kind: model}]"]);
+        Assert.Contains("is no reward model: it has no score", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = _directory.PathOf("policy") })).Message, StringComparison.Ordinal);
+        TinyPackages.Write(_directory.PathOf("reward"), config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 }, seed: 3);
+        string tokenizer = _directory.PathOf("reward", "tokenizer.json");
+        File.WriteAllText(tokenizer, File.ReadAllText(tokenizer) + " ");
+        File.Delete(_directory.PathOf("reward", "manifest.json"));
+        Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = _directory.PathOf("reward") })).Message, StringComparison.Ordinal);
+        Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() =>
+            new BestOfN(ModelPackage.Open(_directory.PathOf("policy")), ModelPackage.Open(_directory.PathOf("reward")), samples: 2, new RolloutSection(), seed: 1)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_best_of_several_answers_is_the_one_with_the_highest_score()
     {
         var config = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32) with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 };
