@@ -49,8 +49,5 @@ public sealed record RewardRecipe : IRecipeSection
     [FreeOnResume]
     public CheckpointSection Checkpoint { get; init; } = new();
 
-    public void Check(RecipeRules rules)
-    {
-        // The sections check themselves; no rule stands between two of them.
-    }
+    public void Check(RecipeRules rules) => Training.RequireNothingOfNextTokens(rules);
 }

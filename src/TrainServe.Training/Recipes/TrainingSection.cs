@@ -42,6 +42,16 @@ public sealed record TrainingSection : IRecipeSection
     /// <param name="rows">Rows of one pass over the data.</param>
     public long StepsOver(long rows) => Steps ?? Math.Max(1, (long)Math.Ceiling(Epochs!.Value * rows / BatchRows));
 
+    /// <summary>Refuses what only next-token losses have, in the recipe of a stage with another loss: a setting that did nothing would be believed to do something.</summary>
+    internal void RequireNothingOfNextTokens(RecipeRules rules)
+    {
+        const string Rule = "must not be set: the loss of this stage is over pairs, and its weights are not averaged";
+        rules.Require(LabelSmoothing == 0, "training.label_smoothing", LabelSmoothing, Rule);
+        rules.Require(ZLoss == 0, "training.z_loss", ZLoss, Rule);
+        rules.Require(EmaDecay == 0, "training.ema_decay", EmaDecay, Rule);
+        rules.Require(SkipSpikes == 0, "training.skip_spikes", SkipSpikes, Rule);
+    }
+
     public void Check(RecipeRules rules)
     {
         rules.Require(Steps is not null || Epochs is not null, nameof(Steps), null, "must be set, unless epochs is");

@@ -138,5 +138,20 @@ public sealed class RecipeFileTests
         }
     }
 
+    [Theory]
+    [InlineData("ema_decay: 0.99", "training.ema_decay")]
+    [InlineData("label_smoothing: 0.1", "training.label_smoothing")]
+    [InlineData("z_loss: 0.0001", "training.z_loss")]
+    [InlineData("skip_spikes: 4", "training.skip_spikes")]
+    public void What_a_stage_over_pairs_does_not_do_is_refused_and_not_passed_over(string setting, string key)
+    {
+        string yaml = $"training: {{ steps: 1, {setting} }}";
+        foreach (var error in new[] { Assert.Throws<RecipeException>(() => RecipeFile.Parse<RewardRecipe>(yaml, "r.yaml")), Assert.Throws<RecipeException>(() => RecipeFile.Parse<DpoRecipe>(yaml, "r.yaml")) })
+        {
+            Assert.Contains(key, error.Message, StringComparison.Ordinal);
+            Assert.Contains("the loss of this stage is over pairs", error.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static PretrainingRecipe Parse(string yaml) => RecipeFile.Parse<PretrainingRecipe>(yaml, "r.yaml");
 }
