@@ -17,4 +17,11 @@ public sealed class AssemblyTests
     }
 
     private static JsonDocument Read(string extension) => JsonDocument.Parse(File.ReadAllBytes(Path.Combine(AppContext.BaseDirectory, Program + extension)));
+
+    [Fact]
+    public void Beside_the_server_lies_no_native_library_of_another_platform()
+    {
+        string[] foreign = OperatingSystem.IsWindows() ? ["*.so", "*.dylib"] : ["onnxruntime*.dll", OperatingSystem.IsLinux() ? "*.dylib" : "*.so"];
+        Assert.All(foreign, pattern => Assert.Empty(Directory.EnumerateFiles(AppContext.BaseDirectory, pattern)));
+    }
 }
