@@ -10,7 +10,7 @@ public static class PretrainCommand
     public static Command Create()
     {
         var arguments = new TrainingArguments("pretrain", "Trains a language model on text.",
-            "Text, or packed data, as PATH or NAME=PATH; replaces the recipe's data.sources.", "A model directory to go on from.", takesProcesses: true);
+            "Text, or packed data, as PATH or NAME=PATH; replaces the recipe's data.sources.", "A model directory to go on from.");
         var tokenizer = new Option<string?>("--tokenizer") { Description = "A directory with tokenizer.json; otherwise that of the model or the packed data, or one trained as the recipe says." };
         arguments.Command.Add(tokenizer);
         arguments.Command.SetAction(parsed =>

@@ -10,7 +10,7 @@ public static class SftCommand
     public static Command Create()
     {
         var arguments = new TrainingArguments("sft", "Fine-tunes a model on conversations.",
-            "Files of conversations (.jsonl or .json, also .gz), as PATH or NAME=PATH; replaces the recipe's data.sources.", "The model directory to begin from.", takesProcesses: true);
+            "Files of conversations (.jsonl or .json, also .gz), as PATH or NAME=PATH; replaces the recipe's data.sources.", "The model directory to begin from.");
         arguments.Command.SetAction(parsed =>
         {
             var options = arguments.Options(parsed);

@@ -30,16 +30,13 @@ internal sealed class TrainingArguments
     private readonly Option<int> _threads = new("--threads") { Description = "Threads of one operation; 0 for one a core, shared evenly by the processes of a machine. A resumed run is bit for bit the same with the same number." };
 
     private readonly Option<string> _device = new("--device") { Description = "auto, cpu, cuda, or cuda:N. auto is a GPU where this build and this machine have one.", DefaultValueFactory = _ => "auto" };
-    private readonly bool _takesProcesses;
 
     /// <param name="verb">The command.</param>
     /// <param name="description">Its own.</param>
     /// <param name="data">What --data takes.</param>
     /// <param name="model">What --model takes.</param>
-    /// <param name="takesProcesses">Whether several processes can share the steps.</param>
-    public TrainingArguments(string verb, string description, string data, string model, bool takesProcesses = false)
+    public TrainingArguments(string verb, string description, string data, string model)
     {
-        _takesProcesses = takesProcesses;
         _data = new Option<string[]>("--data") { Description = data, AllowMultipleArgumentsPerToken = true };
         _model = new Option<string?>("--model") { Description = model };
         Command = new Command(verb, description) { _recipe, _data, _model, _output, _resume, _resumeIfAny, _set, _dryRun, _threads, _device };
@@ -49,7 +46,7 @@ internal sealed class TrainingArguments
 
     public RunOptions Options(ParseResult arguments)
     {
-        var processes = Join();
+        var processes = MpiProcessGroup.Join();
         int threads = arguments.GetValue(_threads);
         TorchRuntime.Initialize(threads > 0 || processes.SizeHere == 1 ? threads : Math.Max(1, Environment.ProcessorCount / processes.SizeHere));
         var options = new RunOptions
@@ -73,12 +70,6 @@ internal sealed class TrainingArguments
         int code = arguments.GetValue(_dryRun) ? DryRun(processes, prepare) : processes.IsFirst ? RunFirst(options, prepare) : RunOther(options, prepare);
         processes.Leave();
         return code;
-    }
-
-    private IProcessGroup Join()
-    {
-        var processes = MpiProcessGroup.Join();
-        return _takesProcesses || processes.Size == 1 ? processes : throw new RecipeException($"{Command.Name} is done by one process; start it without mpirun.");
     }
 
     // The only one that writes and speaks.

@@ -28,22 +28,23 @@ public sealed class TextGenerator
     /// <summary>Continues one prompt.</summary>
     /// <inheritdoc cref="GenerateBatch"/>
     public GeneratedSequence Generate(IReadOnlyList<int> prompt, int maxNewTokens, SamplingParameters sampling, IReadOnlyCollection<int>? stopTokenIds = null, CancellationToken cancellation = default) =>
-        GenerateBatch([prompt], maxNewTokens, sampling, stopTokenIds, cancellation)[0];
+        GenerateBatch([prompt], maxNewTokens, sampling, stopTokenIds, cancellation: cancellation)[0];
 
     /// <summary>Continues several prompts at once.</summary>
     /// <param name="prompts">Token ids, at least one in each.</param>
     /// <param name="maxNewTokens">Most tokens of an answer; fewer where the context ends.</param>
     /// <param name="sampling">For all rows. Row r draws with its own numbers, made from the seed and r, so that equal prompts get different answers.</param>
     /// <param name="stopTokenIds">Tokens that end an answer; none when null.</param>
+    /// <param name="firstRow">The number of the first row, for the draws: rows that are generated in portions draw as they would together.</param>
     /// <param name="cancellation">Looked at before each token.</param>
     /// <exception cref="ArgumentException">A prompt is empty, fills the context, or has an id outside the vocabulary; or a sampling parameter is outside its range.</exception>
-    public IReadOnlyList<GeneratedSequence> GenerateBatch(IReadOnlyList<IReadOnlyList<int>> prompts, int maxNewTokens, SamplingParameters sampling, IReadOnlyCollection<int>? stopTokenIds = null, CancellationToken cancellation = default)
+    public IReadOnlyList<GeneratedSequence> GenerateBatch(IReadOnlyList<IReadOnlyList<int>> prompts, int maxNewTokens, SamplingParameters sampling, IReadOnlyCollection<int>? stopTokenIds = null, int firstRow = 0, CancellationToken cancellation = default)
     {
         Check(prompts, maxNewTokens, sampling);
         int longest = prompts.Max(prompt => prompt.Count);
         int most = Math.Min(maxNewTokens, _model.Config.MaxPositionEmbeddings - longest);
         ulong seed = sampling.Seed ?? BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(8));
-        var rows = prompts.Select((prompt, row) => new Row(prompt, sampling, RowSeed(seed, row))).ToArray();
+        var rows = prompts.Select((prompt, row) => new Row(prompt, sampling, RowSeed(seed, firstRow + row))).ToArray();
         bool wasTraining = _model.training;
         _model.eval();
         try

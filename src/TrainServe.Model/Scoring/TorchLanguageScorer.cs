@@ -47,7 +47,7 @@ public sealed class TorchLanguageScorer : ILanguageScorer
     }
 
     public IReadOnlyList<int[]> Generate(IReadOnlyList<int[]> prompts, int maxNewTokens, SamplingParameters sampling, IReadOnlyCollection<int> stopTokenIds, CancellationToken cancellationToken = default) =>
-        [.. _generator.GenerateBatch(prompts, maxNewTokens, sampling, stopTokenIds, cancellationToken).Select(sequence => sequence.ContentIds)];
+        [.. _generator.GenerateBatch(prompts, maxNewTokens, sampling, stopTokenIds, cancellation: cancellationToken).Select(sequence => sequence.ContentIds)];
 
     public void Dispose() => _model.Dispose();
 

@@ -1,3 +1,4 @@
+using TorchSharp.Modules;
 using TrainServe.Core.Packaging;
 using TrainServe.Training.Checkpointing;
 
@@ -38,6 +39,7 @@ public sealed record ObjectiveState
 public sealed record ObjectiveMeasurement(double Loss, IReadOnlyDictionary<string, double> LossBySource, IReadOnlyDictionary<string, double> Scalars);
 
 /// <summary>Something to be trained for that is not the next token of fixed data. Every number of a step is a function of recipe, data, seed and the steps before it.</summary>
+/// <remarks>Of several processes each has an objective of its own; all are called alike, share every step's work, and give the same numbers.</remarks>
 public interface IObjective : IDisposable
 {
     /// <summary>Steps of the run.</summary>
@@ -45,6 +47,9 @@ public interface IObjective : IDisposable
 
     /// <summary>What it keeps between steps beside tensors.</summary>
     ObjectiveState State { get; }
+
+    /// <summary>All weights that it changes. Several processes change them in the same way.</summary>
+    IEnumerable<Parameter> Parameters { get; }
 
     /// <summary>Makes what must be there before the first step and is kept in checkpoints; not called on a run that is resumed.</summary>
     void Begin(Action<string> note, CancellationToken stop);

@@ -1,6 +1,7 @@
 using TrainServe.Core.Packaging;
 using TrainServe.Model;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
 
@@ -11,6 +12,7 @@ internal sealed class ModelUpdate : IDisposable
 {
     private readonly AdamW _optimizer;
     private readonly TorchSharp.Modules.Parameter[] _parameters;
+    private readonly GradientSum? _sum;
     private readonly double _clipNorm;
     private readonly string _weightsFile, _momentsFile;
 
@@ -18,20 +20,26 @@ internal sealed class ModelUpdate : IDisposable
     /// <param name="settings">Of the optimizer.</param>
     /// <param name="weightsFile">Its name in a checkpoint.</param>
     /// <param name="momentsFile">The optimizer's.</param>
-    public ModelUpdate(Transformer model, OptimizerSection settings, string weightsFile, string momentsFile)
+    /// <param name="processes">That each compute a part of every update's gradients.</param>
+    public ModelUpdate(Transformer model, OptimizerSection settings, string weightsFile, string momentsFile, IProcessGroup processes)
     {
         (Model, _clipNorm, _weightsFile, _momentsFile) = (model, settings.ClipNorm, weightsFile, momentsFile);
         _optimizer = new AdamW(model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)), settings, model.MatrixParts);
         _parameters = [.. model.parameters()];
+        _sum = processes.Size > 1 ? new GradientSum(processes, _parameters) : null;
     }
 
     public Transformer Model { get; }
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _parameters;
     public long Updates => _optimizer.Updates;
 
-    /// <summary>Applies the gradients that there are, unless one is not finite, and removes them.</summary>
+    /// <summary>Adds the gradients that there are over all processes, applies them unless one is not finite, and removes them.</summary>
+    /// <param name="learningRate">Of this update.</param>
+    /// <param name="isLossFinite">False applies nothing; the same in all processes.</param>
     /// <returns>Their norm before clipping, and whether the weights were changed.</returns>
     public (double Norm, bool IsApplied) Apply(double learningRate, bool isLossFinite = true)
     {
+        _sum?.CompleteSome();
         double norm = Gradients.GlobalNorm(_parameters);
         bool isApplied = isLossFinite && double.IsFinite(norm);
         if (isApplied)

@@ -3,6 +3,7 @@ using TrainServe.Core;
 using TrainServe.Model;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Metrics;
 using TrainServe.Training.Recipes;
@@ -10,23 +11,15 @@ using TrainServe.Training.Recipes;
 namespace TrainServe.Training.Alignment;
 
 /// <summary>What a trainer runs on.</summary>
-public sealed record ObjectiveSetup
+public sealed record ObjectiveSetup : RunSetup
 {
     public required IObjective Objective { get; init; }
-    public required ValidationSection Measuring { get; init; }
-    public required CheckpointSection Saving { get; init; }
 
     /// <summary>What computes.</summary>
     public required KernelChoices Kernels { get; init; }
 
     /// <summary>Steps in a row with gradients that are not finite, before the run stops.</summary>
     public int MaxSkippedSteps { get; init; } = 10;
-    public required RunIdentity Identity { get; init; }
-
-    /// <summary>For checkpoints and metrics; the caller holds its <see cref="RunLock"/>.</summary>
-    public required string Directory { get; init; }
-    public required TimeProvider Time { get; init; }
-    public required ITrainingDisplay Display { get; init; }
 }
 
 /// <summary>Runs an objective: steps, measurements, checkpoints, the end.</summary>
@@ -35,21 +28,17 @@ public sealed class ObjectiveTrainer
 {
     private readonly ObjectiveSetup _setup;
     private readonly IObjective _objective;
-    private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment;
-    private readonly HashSet<long> _damaged = [];
+    private readonly IProcessGroup _processes;
+    private readonly RunCheckpoints _checkpoints;
     private TrainingState _state = new() { Cursor = new DataCursor([]) };
-    private long? _savedStep;
-    private long _savedAt, _sessionStart;
+    private long _sessionStart;
     private double _secondsBefore;
 
     public ObjectiveTrainer(ObjectiveSetup setup)
     {
-        (_setup, _objective) = (setup, setup.Objective);
-        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, setup.Kernels);
-        setup.Display.Note($"Training step: {setup.Kernels.TrainingStep}; threads: {TorchRuntime.Threads}.");
-        _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, TrainingLoop.CheckpointsDirectory));
-        _best = new CheckpointStore(Path.Combine(setup.Directory, TrainingLoop.BestDirectory));
+        (_setup, _objective, _processes) = (setup, setup.Objective, setup.Processes);
+        _checkpoints = new RunCheckpoints(setup, TrainingEnvironment.Current(TorchRuntime.Threads, setup.Kernels));
+        setup.Display.Note($"Training step: {setup.Kernels.TrainingStep}; threads: {TorchRuntime.Threads}{(_processes.Size > 1 ? $" in each of {_processes.Size} processes" : "")}.");
     }
 
     /// <summary>Trains to the end, or until a stop is requested: then it saves, at most one step later.</summary>
@@ -61,14 +50,13 @@ public sealed class ObjectiveTrainer
     /// <exception cref="IOException">A checkpoint could not be written.</exception>
     public TrainingOutcome Run(bool resume, CancellationToken stop = default)
     {
-        _checkpoints.RemoveUnfinished();
-        _best.RemoveUnfinished();
+        _checkpoints.Begin();
         if (!resume || !TryRestore())
         {
             _objective.Begin(_setup.Display.Note, stop);
         }
-        (_sessionStart, _secondsBefore, _savedAt) = (_setup.Time.GetTimestamp(), _state.Seconds, _setup.Time.GetTimestamp());
-        using var metrics = new MetricsLog(_setup.Directory, _setup.Time, _state.Step);
+        (_sessionStart, _secondsBefore) = (_setup.Time.GetTimestamp(), _state.Seconds);
+        using var metrics = _processes.IsFirst ? new MetricsLog(_setup.Directory, _setup.Time, _state.Step) : null;
         while (true)
         {
             if (IsMeasurementDue() && !TryMeasure(metrics, stop))
@@ -80,11 +68,12 @@ public sealed class ObjectiveTrainer
             {
                 return Finish(isDone ? TrainingEnd.Completed : TrainingEnd.StoppedEarly);
             }
-            if (stop.IsCancellationRequested)
+            var (mustStop, mustSave) = _checkpoints.Agreed(stop, _state.Step);
+            if (mustStop)
             {
                 return Interrupted();
             }
-            if (IsCheckpointDue())
+            if (mustSave)
             {
                 Save();
             }
@@ -94,7 +83,7 @@ public sealed class ObjectiveTrainer
 
     private double Seconds => _secondsBefore + _setup.Time.GetElapsedTime(_sessionStart).TotalSeconds;
 
-    private void Advance(MetricsLog metrics)
+    private void Advance(MetricsLog? metrics)
     {
         long started = _setup.Time.GetTimestamp();
         var result = _objective.Advance(_state.Step);
@@ -119,7 +108,7 @@ public sealed class ObjectiveTrainer
             ["tokens_per_second"] = tokensPerSecond,
             ["seconds"] = _state.Seconds,
         };
-        metrics.Write("train", _state.Step, scalars, result.Texts);
+        metrics?.Write("train", _state.Step, scalars, result.Texts);
         var remaining = TimeSpan.FromSeconds(_state.Seconds / _state.Step * (_objective.TotalSteps - _state.Step));
         _setup.Display.Step(new StepReport(_state.Step, _objective.TotalSteps, result.Loss, result.LearningRate, result.GradientNorm, tokensPerSecond, remaining, result.IsSkipped) { Scalars = result.Scalars });
         if (result.Alarm is { } alarm)
@@ -132,9 +121,9 @@ public sealed class ObjectiveTrainer
         }
     }
 
-    private void Skipped(MetricsLog metrics, ObjectiveStep result)
+    private void Skipped(MetricsLog? metrics, ObjectiveStep result)
     {
-        metrics.Write("skip", _state.Step, new Dictionary<string, double>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal) { ["rows"] = result.Origin });
+        metrics?.Write("skip", _state.Step, new Dictionary<string, double>(StringComparer.Ordinal), new Dictionary<string, string>(StringComparer.Ordinal) { ["rows"] = result.Origin });
         _setup.Display.Note(string.Create(CultureInfo.InvariantCulture, $"An update of step {_state.Step} was left out: loss {result.Loss}, gradient norm {result.GradientNorm}, examples {result.Origin}."));
         if (_state.SkippedInARow >= _setup.MaxSkippedSteps)
         {
@@ -146,7 +135,7 @@ public sealed class ObjectiveTrainer
     private bool IsMeasurementDue() => _state.ValidatedStep != _state.Step && (_state.Step % _setup.Measuring.EverySteps == 0 || _state.Step >= _objective.TotalSteps);
 
     // False when it was asked to stop: the state says that the measurement is still due, and a resumed run makes it first.
-    private bool TryMeasure(MetricsLog metrics, CancellationToken stop)
+    private bool TryMeasure(MetricsLog? metrics, CancellationToken stop)
     {
         ObjectiveMeasurement? result;
         try
@@ -166,7 +155,7 @@ public sealed class ObjectiveTrainer
         bool isBest = best.BestStep == _state.Step && best.WithoutImprovement == 0 && best.BestLoss is not null;
         if (isBest)
         {
-            _best.Save(_state.Step, _setup.Identity, _environment, _objective.Weights(), new { loss = result.Loss });
+            _checkpoints.SaveBest(_state.Step, result.Loss, _objective.Weights);
         }
         _state = _state with { BestLosses = isBest ? result.LossBySource.Concat(result.Scalars).ToDictionary(StringComparer.Ordinal) : _state.BestLosses, Best = best };
         var scalars = new Dictionary<string, double>(result.Scalars, StringComparer.Ordinal) { ["loss"] = result.Loss };
@@ -174,40 +163,17 @@ public sealed class ObjectiveTrainer
         {
             scalars[$"loss/{source}"] = loss;
         }
-        metrics.Write("validation", _state.Step, scalars);
+        metrics?.Write("validation", _state.Step, scalars);
         _setup.Display.Validation(_state.Step, new MeasuredLoss(result.Loss, result.LossBySource) { Scalars = result.Scalars }, isBest);
         return true;
     }
 
-    private bool IsCheckpointDue() => _state.Step > 0 && _savedStep != _state.Step
-        && ((_setup.Saving.EverySteps > 0 && _state.Step % _setup.Saving.EverySteps == 0)
-            || (_setup.Saving.EverySeconds > 0 && _setup.Time.GetElapsedTime(_savedAt).TotalSeconds >= _setup.Saving.EverySeconds));
-
-    private void Save()
+    private void Save() => _checkpoints.Save(_state, new SavedState(_state, _objective.State), _objective.Parameters, () =>
     {
-        if (_savedStep == _state.Step)
-        {
-            return;
-        }
         var files = _objective.Weights();
         _objective.AddRest(files);
-        _checkpoints.Save(_state.Step, _setup.Identity, _environment, files, new SavedState(_state, _objective.State));
-        (_savedStep, _savedAt) = (_state.Step, _setup.Time.GetTimestamp());
-        RemoveOld();
-    }
-
-    // As the loop for next tokens does: damaged checkpoints do not count among those kept; the best weights stay as long as a kept checkpoint knows no better.
-    private void RemoveOld()
-    {
-        _damaged.Remove(_state.Step);
-        var kept = _checkpoints.Steps.Where(step => step <= _state.Step && !_damaged.Contains(step)).Take(_setup.Saving.Keep).ToHashSet();
-        long oldest = kept.Min();
-        kept.UnionWith(_damaged.Where(step => step > _state.Step));
-        _checkpoints.RemoveExcept(kept);
-        var best = _best.Steps.Where(step => step >= oldest).Concat(_best.Steps.Where(step => step < oldest).Take(1)).ToHashSet();
-        best.Add(_state.Best.BestStep);
-        _best.RemoveExcept(best);
-    }
+        return files;
+    });
 
     private TrainingOutcome Interrupted()
     {
@@ -221,9 +187,11 @@ public sealed class ObjectiveTrainer
     private TrainingOutcome Finish(TrainingEnd end)
     {
         Save();
+        // What the first process wrote.
+        _processes.Wait();
         if (_state.Best.BestLoss is not null && _state.Best.BestStep != _state.Step)
         {
-            _objective.RestoreWeights(Checkpoint.OpenVerified(_best.DirectoryOf(_state.Best.BestStep)));
+            _objective.RestoreWeights(_checkpoints.OpenBest(_state.Best.BestStep));
         }
         return new TrainingOutcome(end, _state);
     }
@@ -231,30 +199,14 @@ public sealed class ObjectiveTrainer
     // False when there is no checkpoint yet.
     private bool TryRestore()
     {
-        var checkpoint = _checkpoints.LatestGood(_setup.Display.Note);
-        if (checkpoint is null)
+        if (_checkpoints.Latest() is not { } checkpoint)
         {
-            if (_checkpoints.Steps.Count > 0)
-            {
-                throw new InvalidDataException($"None of the {_checkpoints.Steps.Count} checkpoints in {Path.Combine(_setup.Directory, TrainingLoop.CheckpointsDirectory)} is whole.");
-            }
-            _setup.Display.Note("There is no checkpoint yet, so training begins at the first step.");
             return false;
-        }
-        if (checkpoint.Manifest.Identity.Difference(_setup.Identity) is { } difference)
-        {
-            throw new RecipeException($"{checkpoint.Directory} cannot be continued: {difference}. Undo that, or choose another output directory.");
-        }
-        if (checkpoint.Manifest.Environment.Difference(_environment) is { } change)
-        {
-            _setup.Display.Note($"Warning: {change}. Training goes on, but its last bits will differ from a run that was never stopped.");
         }
         var saved = checkpoint.ReadState<SavedState>();
         _state = saved.Training;
+        _checkpoints.Restored(_state, _objective.TotalSteps);
         _objective.Restore(checkpoint, saved.Objective);
-        _savedStep = _state.Step;
-        _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
-        _setup.Display.Note(_state.Standing(_objective.TotalSteps, _setup.Measuring.Patience));
         return true;
     }
 

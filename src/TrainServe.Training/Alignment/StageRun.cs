@@ -1,6 +1,7 @@
 using TrainServe.Core.Packaging;
 using TrainServe.Model;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
 
@@ -30,10 +31,10 @@ internal sealed record StageRun
     public required TimeProvider Time { get; init; }
     public required ITrainingDisplay Display { get; init; }
 
-    /// <summary>Called before the model is written: may add results, and change the weights.</summary>
+    /// <summary>Called in every process before the model is written: may add results, and change the weights.</summary>
     public Action<Dictionary<string, double>>? Conclude { get; init; }
 
-    /// <returns>How it ended, and the model, unless it was interrupted.</returns>
+    /// <returns>How it ended, and the model, unless it was interrupted or another process has written it.</returns>
     public (TrainingOutcome Outcome, ModelPackage? Package) Run(CancellationToken stop)
     {
         var identity = new RunIdentity(Stage, RecipeIdentity.Of(Recipe), Parent.Tokenizer.Sha256, Data, FileHash.OfFile(Parent.Package.WeightsPath));
@@ -48,6 +49,7 @@ internal sealed record StageRun
             Directory = Options.Output,
             Time = Time,
             Display = Display,
+            Processes = Options.Processes,
         });
         var outcome = trainer.Run(Options.Resume, stop);
         if (outcome.End == TrainingEnd.Interrupted)
@@ -60,6 +62,10 @@ internal sealed record StageRun
             results[$"validation/{name}"] = value;
         }
         Conclude?.Invoke(results);
+        if (!Options.Processes.IsFirst)
+        {
+            return (outcome, null);
+        }
         var lineage = new Lineage
         {
             Stage = Stage,

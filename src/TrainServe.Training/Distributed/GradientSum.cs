@@ -52,6 +52,24 @@ public sealed class GradientSum
         _begun.Clear();
     }
 
+    /// <summary>The same where a process may have had nothing to compute: gradients that others have and it has not count as zeros.</summary>
+    public void CompleteSome()
+    {
+        using (NewDisposeScope())
+        {
+            double[] isThere = [.. _parameters.Select(parameter => parameter.grad is null ? 0.0 : 1)];
+            _processes.Max(isThere);
+            foreach (var (parameter, isSomewhere) in _parameters.Zip(isThere))
+            {
+                if (isSomewhere > 0 && parameter.grad is null)
+                {
+                    parameter.grad = zeros_like(parameter).DetachFromDisposeScope();
+                }
+            }
+        }
+        Complete();
+    }
+
     private static bool IsInPlace(Tensor gradient) => gradient.numel() >= Small && gradient.device.type == DeviceType.CPU && gradient.dtype == ScalarType.Float32 && gradient.is_contiguous();
 
     private unsafe void Begin(Tensor gradient) => _processes.BeginSum((nint)Lanes.Pointer(gradient), checked((int)gradient.numel()));

@@ -51,5 +51,26 @@ public static class ProcessGroupExtensions
             processes.Max(value);
             return value[0] > 0;
         }
+
+        /// <summary>The sum of a value over all processes.</summary>
+        public double SumOf(double value)
+        {
+            Span<double> one = [value];
+            processes.Sum(one);
+            return one[0];
+        }
+
+        /// <summary>Every Size-th of some things, beginning with this process's: dealt as cards are, so that things in order of their size are shared evenly.</summary>
+        public IEnumerable<T> Dealt<T>(IEnumerable<T> all) => processes.Size == 1 ? all : all.Where((_, index) => index % processes.Size == processes.Rank);
+
+        /// <summary>Stops all processes when one of them was asked to.</summary>
+        /// <exception cref="OperationCanceledException">One was.</exception>
+        public void ThrowIfStopped(CancellationToken stop)
+        {
+            if (processes.Any(stop.IsCancellationRequested))
+            {
+                throw new OperationCanceledException(stop);
+            }
+        }
     }
 }

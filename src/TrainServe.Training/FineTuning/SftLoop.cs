@@ -85,10 +85,6 @@ public sealed class SftLoop : ITrainingRun
     {
         _ = BatchShare.Of(recipe.Training, options.Processes);
         var parent = options.OpenModel() ?? throw new RecipeException("sft needs a model to begin from; give --model DIR.");
-        if (recipe.Lora is not null && options.Processes.Size > 1)
-        {
-            throw new RecipeException("Adapters are trained by one process; leave the section lora out, or start without mpirun.");
-        }
         if (parent.Config.IsRewardModel)
         {
             throw new InvalidDataException($"{options.Model} is a reward model, which gives scores and no tokens.");
@@ -154,7 +150,7 @@ public sealed class SftLoop : ITrainingRun
     private TrainingOutcome TrainAdapters(CancellationToken stop)
     {
         _model.Kernels = TrainingKernels.Choose(_recipe.Training.Precision, _model);
-        using var objective = new LoraObjective(_recipe, _model, _setup.Data, _setup.Validation);
+        using var objective = new LoraObjective(_recipe, _model, _setup.Data, _setup.Validation, _options.Processes);
         var outcome = new ObjectiveTrainer(new ObjectiveSetup
         {
             Objective = objective,
@@ -166,8 +162,9 @@ public sealed class SftLoop : ITrainingRun
             Directory = _options.Output,
             Time = _setup.Time,
             Display = _setup.Display,
+            Processes = _options.Processes,
         }).Run(_options.Resume, stop);
-        if (outcome.End != TrainingEnd.Interrupted)
+        if (outcome.End != TrainingEnd.Interrupted && _options.Processes.IsFirst)
         {
             PeftAdapter.Write(Path.Combine(_options.Output, AdapterDirectory), objective.Adapters, _recipe.Lora!, _parent.Name);
         }

@@ -41,7 +41,7 @@ public sealed record RunOptions
     /// <summary>Whether the output directory holds a checkpoint or a model to go on from.</summary>
     public bool HoldsProgress => RunLock.Exists(Output) && (Checkpoints.Steps.Count > 0 || File.Exists(Path.Combine(Output, ModelManifest.FileName)));
 
-    private CheckpointStore Checkpoints => new(Path.Combine(Output, TrainingLoop.CheckpointsDirectory));
+    private CheckpointStore Checkpoints => new(Path.Combine(Output, RunCheckpoints.CheckpointsDirectory));
 
     /// <summary>Name of the recipe for the lineage.</summary>
     public string RecipeName => Path.GetFileNameWithoutExtension(RecipePath);

@@ -13,7 +13,7 @@ using TrainServe.Training.Recipes;
 namespace TrainServe.Training.Loops;
 
 /// <summary>What a loop runs on.</summary>
-public sealed record TrainingSetup
+public sealed record TrainingSetup : RunSetup
 {
     /// <summary>With its first weights.</summary>
     public required Transformer Model { get; init; }
@@ -24,20 +24,9 @@ public sealed record TrainingSetup
     public required ulong Seed { get; init; }
     public required TrainingSection Training { get; init; }
     public required OptimizerSection Optimizer { get; init; }
-    public required ValidationSection Measuring { get; init; }
-    public required CheckpointSection Saving { get; init; }
-    public required RunIdentity Identity { get; init; }
-
-    /// <summary>For checkpoints and metrics; the caller holds its <see cref="RunLock"/>.</summary>
-    public required string Directory { get; init; }
-    public required TimeProvider Time { get; init; }
-    public required ITrainingDisplay Display { get; init; }
 
     /// <summary>What computes; chosen by precision, processor and device when null.</summary>
     public TrainingKernels? Kernels { get; init; }
-
-    /// <summary>The processes that share every step. The first of them alone writes.</summary>
-    public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
 
     /// <summary>Optimizer steps in all.</summary>
     public long TotalSteps => Training.StepsOver(Data.RowsPerEpoch);
@@ -49,9 +38,6 @@ public sealed class TrainingLoop : IDisposable
 {
     /// <summary>Files of a checkpoint.</summary>
     public const string WeightsFile = "model.safetensors", MomentsFile = "optimizer.safetensors", AverageFile = "average.safetensors";
-
-    /// <summary>Directories of a run.</summary>
-    public const string CheckpointsDirectory = "checkpoints", BestDirectory = "best";
     private readonly TrainingSetup _setup;
     private readonly IProcessGroup _processes;
     private readonly RowsAhead _rows;
@@ -59,12 +45,9 @@ public sealed class TrainingLoop : IDisposable
     private readonly TrainingStep _step;
     private readonly WeightAverage? _average;
     private readonly LearningRateSchedule _schedule;
-    private readonly CheckpointStore _checkpoints, _best;
-    private readonly TrainingEnvironment _environment;
-    private readonly HashSet<long> _damaged = [];
+    private readonly RunCheckpoints _checkpoints;
     private TrainingState _state;
-    private long? _savedStep;
-    private long _savedAt, _sessionStart;
+    private long _sessionStart;
     private double _secondsBefore;
 
     public TrainingLoop(TrainingSetup setup)
@@ -73,15 +56,13 @@ public sealed class TrainingLoop : IDisposable
         _rows = new RowsAhead(setup.Data, BatchShare.Of(setup.Training, setup.Processes));
         setup.Model.Kernels = setup.Kernels ?? TrainingKernels.Choose(setup.Training.Precision, setup.Model);
         var kernels = KernelChoices.Of(setup.Model);
-        _environment = TrainingEnvironment.Current(TorchRuntime.Threads, kernels) with { Processes = _processes.Size };
+        _checkpoints = new RunCheckpoints(setup, TrainingEnvironment.Current(TorchRuntime.Threads, kernels));
         setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}{(_processes.Size > 1 ? $" in each of {_processes.Size} processes" : "")}.");
         var parameters = setup.Model.named_parameters().Select(parameter => (parameter.name, parameter.parameter)).ToList();
         _optimizer = new AdamW(parameters, setup.Optimizer, setup.Model.MatrixParts);
         _average = setup.Training.EmaDecay > 0 ? new WeightAverage(parameters, setup.Training.EmaDecay) : null;
         _step = new TrainingStep(setup.Model, _optimizer, setup.Optimizer.ClipNorm, new LossRegularization(setup.Training.LabelSmoothing, setup.Training.ZLoss), _processes);
         _schedule = LearningRateSchedule.Of(setup.Optimizer, setup.TotalSteps);
-        _checkpoints = new CheckpointStore(Path.Combine(setup.Directory, CheckpointsDirectory));
-        _best = new CheckpointStore(Path.Combine(setup.Directory, BestDirectory));
         _state = new TrainingState { Cursor = setup.Data.Start };
     }
 
@@ -94,17 +75,12 @@ public sealed class TrainingLoop : IDisposable
     /// <exception cref="IOException">A checkpoint could not be written.</exception>
     public TrainingOutcome Run(bool resume, CancellationToken stop = default)
     {
-        if (_processes.IsFirst)
-        {
-            _checkpoints.RemoveUnfinished();
-            _best.RemoveUnfinished();
-        }
-        _processes.Wait();
+        _checkpoints.Begin();
         if (resume)
         {
             Restore();
         }
-        (_sessionStart, _secondsBefore, _savedAt) = (_setup.Time.GetTimestamp(), _state.Seconds, _setup.Time.GetTimestamp());
+        (_sessionStart, _secondsBefore) = (_setup.Time.GetTimestamp(), _state.Seconds);
         using var metrics = _processes.IsFirst ? new MetricsLog(_setup.Directory, _setup.Time, _state.Step) : null;
         while (true)
         {
@@ -117,7 +93,7 @@ public sealed class TrainingLoop : IDisposable
             {
                 return Finish(isDone ? TrainingEnd.Completed : TrainingEnd.StoppedEarly);
             }
-            var (mustStop, mustSave) = Agreed(stop.IsCancellationRequested, IsCheckpointDue());
+            var (mustStop, mustSave) = _checkpoints.Agreed(stop, _state.Step);
             if (mustStop)
             {
                 return Interrupted();
@@ -256,9 +232,9 @@ public sealed class TrainingLoop : IDisposable
         }
         var best = _state.Best.After(result.Loss, _state.Step);
         bool isBest = best.BestStep == _state.Step && best.WithoutImprovement == 0;
-        if (isBest && _processes.IsFirst)
+        if (isBest)
         {
-            _best.Save(_state.Step, _setup.Identity, _environment, Weights(), new { loss = result.Loss });
+            _checkpoints.SaveBest(_state.Step, result.Loss, Weights);
         }
         _state = _state with { ValidatedStep = _state.Step, BestLosses = isBest ? result.LossBySource : _state.BestLosses, Best = best, Seconds = Seconds };
         var scalars = result.LossBySource.ToDictionary(source => $"loss/{source.Key}", source => source.Value, StringComparer.Ordinal);
@@ -268,87 +244,16 @@ public sealed class TrainingLoop : IDisposable
         return true;
     }
 
-    private bool IsCheckpointDue()
+    private void Save() => _checkpoints.Save(_state, _state, _setup.Model.parameters(), () =>
     {
-        if (_state.Step == 0 || _savedStep == _state.Step)
-        {
-            return false;
-        }
-        var saving = _setup.Saving;
-        return (saving.EverySteps > 0 && _state.Step % saving.EverySteps == 0)
-            || (saving.EverySeconds > 0 && _setup.Time.GetElapsedTime(_savedAt).TotalSeconds >= saving.EverySeconds);
-    }
-
-    private void Save()
-    {
-        if (_savedStep == _state.Step)
-        {
-            return;
-        }
-        RequireSameWeights();
-        if (!_processes.IsFirst)
-        {
-            _savedStep = _state.Step;
-            return;
-        }
         var tensors = Weights();
         tensors[MomentsFile] = _optimizer.Save();
         if (_average is not null)
         {
             tensors[AverageFile] = _average.Save();
         }
-        _checkpoints.Save(_state.Step, _setup.Identity, _environment, tensors, _state);
-        (_savedStep, _savedAt) = (_state.Step, _setup.Time.GetTimestamp());
-        RemoveOld();
-    }
-
-    // Only the first process's clock counts; a signal may have reached any of them.
-    private (bool MustStop, bool MustSave) Agreed(bool isStopRequested, bool isCheckpointDue)
-    {
-        Span<double> wishes = [isStopRequested ? 1 : 0, isCheckpointDue && _processes.IsFirst ? 1 : 0];
-        _processes.Max(wishes);
-        return (wishes[0] > 0, wishes[1] > 0);
-    }
-
-    // Every process makes the same updates by itself; should one of them compute differently, a checkpoint would hide it.
-    private void RequireSameWeights()
-    {
-        if (_processes.Size == 1)
-        {
-            return;
-        }
-        double sum = Gradients.SumOfSquares(_setup.Model.parameters());
-        Span<double> bounds = [sum, -sum];
-        _processes.Max(bounds);
-        if (bounds[0] != -bounds[1])
-        {
-            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture, $"After step {_state.Step} the processes have different weights; they must run the same build on like processors. Go on from the last checkpoint with --resume."));
-        }
-    }
-
-    private void RequireSameStep()
-    {
-        Span<double> bounds = [_state.Step, -_state.Step];
-        _processes.Max(bounds);
-        if (bounds[0] != -bounds[1])
-        {
-            throw new InvalidDataException($"The processes found different checkpoints in {_setup.Directory}; it must be one directory that all of them see.");
-        }
-    }
-
-    // Damaged checkpoints do not count among those that are kept, and go when a good one is newer. The best weights stay as long as a kept checkpoint
-    // could be resumed that knows no better ones.
-    private void RemoveOld()
-    {
-        _damaged.Remove(_state.Step);
-        var kept = _checkpoints.Steps.Where(step => step <= _state.Step && !_damaged.Contains(step)).Take(_setup.Saving.Keep).ToHashSet();
-        long oldest = kept.Min();
-        kept.UnionWith(_damaged.Where(step => step > _state.Step));
-        _checkpoints.RemoveExcept(kept);
-        var best = _best.Steps.Where(step => step >= oldest).Concat(_best.Steps.Where(step => step < oldest).Take(1)).ToHashSet();
-        best.Add(_state.Best.BestStep);
-        _best.RemoveExcept(best);
-    }
+        return tensors;
+    });
 
     private TrainingOutcome Interrupted()
     {
@@ -368,7 +273,7 @@ public sealed class TrainingLoop : IDisposable
         }
         if (_state.Best.BestLoss is not null && _state.Best.BestStep != _state.Step)
         {
-            using var weights = Checkpoint.OpenVerified(_best.DirectoryOf(_state.Best.BestStep)).OpenTensors(WeightsFile);
+            using var weights = _checkpoints.OpenBest(_state.Best.BestStep).OpenTensors(WeightsFile);
             StateDictAdapter.Load(_setup.Model, weights);
         }
         else
@@ -380,26 +285,12 @@ public sealed class TrainingLoop : IDisposable
 
     private void Restore()
     {
-        var checkpoint = _checkpoints.LatestGood(_setup.Display.Note);
-        if (checkpoint is null)
+        if (_checkpoints.Latest() is not { } checkpoint)
         {
-            if (_checkpoints.Steps.Count > 0)
-            {
-                throw new InvalidDataException($"None of the {_checkpoints.Steps.Count} checkpoints in {Path.Combine(_setup.Directory, CheckpointsDirectory)} is whole.");
-            }
-            _setup.Display.Note("There is no checkpoint yet, so training begins at the first step.");
             return;
         }
-        if (checkpoint.Manifest.Identity.Difference(_setup.Identity) is { } difference)
-        {
-            throw new RecipeException($"{checkpoint.Directory} cannot be continued: {difference}. Undo that, or choose another output directory.");
-        }
-        if (checkpoint.Manifest.Environment.Difference(_environment) is { } change)
-        {
-            _setup.Display.Note($"Warning: {change}. Training goes on, but its last bits will differ from a run that was never stopped.");
-        }
         _state = checkpoint.ReadState<TrainingState>();
-        RequireSameStep();
+        _checkpoints.Restored(_state, _setup.TotalSteps);
         using (var weights = checkpoint.OpenTensors(WeightsFile))
         {
             StateDictAdapter.Load(_setup.Model, weights);
@@ -413,9 +304,6 @@ public sealed class TrainingLoop : IDisposable
             using var average = checkpoint.OpenTensors(AverageFile);
             _average.Load(average);
         }
-        _savedStep = _state.Step;
-        _damaged.UnionWith(_checkpoints.Steps.Where(step => step > _state.Step));
-        _setup.Display.Note(_state.Standing(_setup.TotalSteps, _setup.Measuring.Patience));
     }
 
     private double Seconds => _secondsBefore + _setup.Time.GetElapsedTime(_sessionStart).TotalSeconds;

@@ -49,7 +49,7 @@ public sealed class TrainingStep
     /// <exception cref="InvalidDataException">No token of the step is to be learned.</exception>
     public StepResult Run(IReadOnlyList<TokenBatch> microBatches, double learningRate, ulong dropoutSeed, double normLimit = double.PositiveInfinity)
     {
-        long learned = (long)Sum(microBatches.Sum(batch => (long)batch.LearnedTokens));
+        long learned = (long)_processes.SumOf(microBatches.Sum(batch => (long)batch.LearnedTokens));
         if (learned == 0)
         {
             throw new InvalidDataException($"No token of the rows {Origin(microBatches)} is to be learned, so that the step has no loss.");
@@ -67,7 +67,7 @@ public sealed class TrainingStep
             lossSum += sum.item<float>();
         }
         _sum?.Complete();
-        double norm = Gradients.GlobalNorm(_parameters), loss = Sum(lossSum) / learned;
+        double norm = Gradients.GlobalNorm(_parameters), loss = _processes.SumOf(lossSum) / learned;
         bool isFinite = double.IsFinite(norm) && double.IsFinite(loss);
         bool isSpike = isFinite && norm > normLimit;
         if (isFinite && !isSpike)
@@ -79,13 +79,6 @@ public sealed class TrainingStep
     }
 
     private void BeginSum(int layer) => _sum!.Begin(_model.BlockParameters(layer));
-
-    private double Sum(double value)
-    {
-        Span<double> one = [value];
-        _processes.Sum(one);
-        return one[0];
-    }
 
     internal static string Origin(IEnumerable<TokenBatch> batches) => string.Join(' ', batches.Select(batch => batch.Origin));
 }

@@ -39,10 +39,7 @@ public static class LossMeasurement
             double[] sums = [0, 0];
             foreach (var batches in source.Batches().Chunk(processes.Size))
             {
-                if (processes.Any(cancellationToken.IsCancellationRequested))
-                {
-                    throw new OperationCanceledException(cancellationToken);
-                }
+                processes.ThrowIfStopped(cancellationToken);
                 if (processes.Rank < batches.Length)
                 {
                     using var scope = torch.NewDisposeScope();

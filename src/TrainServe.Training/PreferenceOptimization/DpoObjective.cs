@@ -5,6 +5,7 @@ using TrainServe.Model;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -22,20 +23,22 @@ internal sealed class DpoObjective : IObjective
     private readonly ReferenceLogProbs _reference;
     private readonly ModelUpdate _update;
     private readonly LearningRateSchedule _schedule;
+    private readonly IProcessGroup _processes;
     private readonly int _padding, _microRows;
 
-    public DpoObjective(DpoRecipe recipe, PreferenceData data, ReferenceLogProbs reference, Transformer model, int padding)
+    public DpoObjective(DpoRecipe recipe, PreferenceData data, ReferenceLogProbs reference, Transformer model, int padding, IProcessGroup processes)
     {
-        (_recipe, _data, _reference, _padding) = (recipe, data, reference, padding);
+        (_recipe, _data, _reference, _padding, _processes) = (recipe, data, reference, padding, processes);
         Order = data.Order(recipe.Seed);
         TotalSteps = recipe.Training.StepsOver(Order.Count);
         _schedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
-        _microRows = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
-        _update = new ModelUpdate(model, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile);
+        _microRows = BatchShare.Of(recipe.Training, processes).MicroRows;
+        _update = new ModelUpdate(model, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile, processes);
     }
 
     public ExampleOrder Order { get; }
     public long TotalSteps { get; }
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _update.Parameters;
     public ObjectiveState State => new() { Updates = new Dictionary<string, long>(StringComparer.Ordinal) { ["model"] = _update.Updates } };
 
     public void Begin(Action<string> note, CancellationToken stop)
@@ -48,14 +51,15 @@ internal sealed class DpoObjective : IObjective
         int rows = _recipe.Training.BatchRows;
         var pairs = _data.Take(Order, step * rows, rows);
         _update.Model.train();
-        manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step)).NextUInt64()));
+        manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step, _processes.Rank)).NextUInt64()));
         var found = new Sums();
-        foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
+        foreach (var micro in _processes.Dealt(pairs.OrderBy(pair => pair.Columns)).Chunk(_microRows))
         {
             using var scope = NewDisposeScope();
             var lossB = Loss(micro, found);
             (lossB.sum() / LiveScalar.Of(rows)).backward();
         }
+        found.AddOthers(_processes);
         double learningRate = _schedule.At(step), loss = found.Loss / rows;
         var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(loss));
         return new ObjectiveStep(loss, norm, learningRate, pairs.Sum(pair => (long)pair.Chosen.Length + pair.Rejected.Length), found.Scalars())
@@ -78,12 +82,16 @@ internal sealed class DpoObjective : IObjective
         foreach (var source in _data.Sources.Where(source => source.Validation.Count > 0))
         {
             var found = new Sums();
-            foreach (var micro in source.Validation.OrderBy(pair => pair.Columns).Chunk(_microRows))
+            foreach (var portions in source.Validation.OrderBy(pair => pair.Columns).Chunk(_microRows).Chunk(_processes.Size))
             {
-                stop.ThrowIfCancellationRequested();
-                using var scope = NewDisposeScope();
-                Loss(micro, found);
+                _processes.ThrowIfStopped(stop);
+                if (_processes.Rank < portions.Length)
+                {
+                    using var scope = NewDisposeScope();
+                    Loss(portions[_processes.Rank], found);
+                }
             }
+            found.AddOthers(_processes);
             losses[source.Name] = found.Loss / found.Pairs;
             total.Add(found);
         }
@@ -157,6 +165,14 @@ internal sealed class DpoObjective : IObjective
             _right += other._right;
             _chosenLogProb += other._chosenLogProb;
             _rejectedLogProb += other._rejectedLogProb;
+        }
+
+        /// <summary>Adds what the other processes found.</summary>
+        public void AddOthers(IProcessGroup processes)
+        {
+            double[] sums = [Loss, Pairs, _chosen, _rejected, _right, _chosenLogProb, _rejectedLogProb];
+            processes.Sum(sums);
+            (Loss, Pairs, _chosen, _rejected, _right, _chosenLogProb, _rejectedLogProb) = (sums[0], (int)sums[1], sums[2], sums[3], sums[4], sums[5], sums[6]);
         }
 
         public Dictionary<string, double> Scalars() => new(StringComparer.Ordinal)

@@ -15,42 +15,12 @@ public sealed class DpoTrainer : ITrainingRun
     private readonly DpoObjective _objective;
     private readonly StageRun _run;
 
-    private DpoTrainer(RunOptions options, DpoRecipe recipe, StageModel parent, PreferenceData data, ReferenceLogProbs reference, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
+    private DpoTrainer(PreferenceStage stage, DpoRecipe recipe, ReferenceLogProbs reference, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
         _model = model;
-        _objective = new DpoObjective(recipe, data, reference, model, parent.Padding);
-        _run = new StageRun
-        {
-            Stage = Stage,
-            Options = options,
-            Parent = parent,
-            Model = model,
-            Objective = _objective,
-            Recipe = recipe,
-            Seed = recipe.Seed,
-            Data = data.Identity(),
-            Lineage = data.Lineage(),
-            Measuring = recipe.Validation,
-            Saving = recipe.Checkpoint,
-            MaxSkippedSteps = recipe.Training.MaxSkippedSteps,
-            Time = time,
-            Display = display,
-        };
-        int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
-        Plan = new TrainingPlan
-        {
-            Stage = Stage,
-            Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns, model.Kernels),
-            Sources = data.Summary(),
-            Columns = columns,
-            BatchRows = recipe.Training.BatchRows,
-            MicroBatchRows = micro,
-            TotalSteps = _objective.TotalSteps,
-            RowsPerEpoch = _objective.Order.Count,
-            Preview = data.Preview(_objective.Order, parent.Tokenizer),
-            Notes = [.. data.Notes()],
-        };
+        _objective = new DpoObjective(recipe, stage.Data, reference, model, stage.Parent.Padding, stage.Options.Processes);
+        _run = stage.Run(model, _objective, display, time);
+        Plan = stage.Plan(model, _objective, _objective.Order);
     }
 
     /// <inheritdoc/>
@@ -68,15 +38,13 @@ public sealed class DpoTrainer : ITrainingRun
     public static DpoTrainer Prepare(RunOptions options, DpoRecipe recipe, string workDirectory, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
         var parent = StageModel.Open(options, Stage).RequireLanguageModel();
-        int columns = parent.Columns(recipe.Data.SequenceLength);
-        var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
+        var stage = PreferenceStage.Read(Stage, options, recipe, parent, cancellationToken);
         var model = Transformer.Load(parent.Package, recipe.Training.Dropout, device: options.Device);
         try
         {
             model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
-            int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
-            var reference = ReferenceLogProbs.Of(data, model, FileHash.OfFile(parent.Package.WeightsPath), parent.Padding, micro, workDirectory, display.Note, cancellationToken);
-            return new DpoTrainer(options, recipe, parent, data, reference, columns, model, display, time);
+            var reference = ReferenceLogProbs.Of(stage.Data, model, FileHash.OfFile(parent.Package.WeightsPath), parent.Padding, stage.MicroRows, workDirectory, display.Note, cancellationToken);
+            return new DpoTrainer(stage, recipe, reference, model, display, time);
         }
         catch
         {

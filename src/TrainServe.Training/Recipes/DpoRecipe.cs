@@ -31,7 +31,7 @@ public sealed record DpoSection : IRecipeSection
 }
 
 /// <summary>What <c>trainserve dpo</c> does, given a model and preference pairs.</summary>
-public sealed record DpoRecipe : IRecipeSection
+public sealed record DpoRecipe : IPreferenceRecipe
 {
     /// <summary>Decides the order of the data and dropout.</summary>
     public ulong Seed { get; init; } = 1;

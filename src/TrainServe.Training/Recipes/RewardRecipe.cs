@@ -32,7 +32,7 @@ public sealed record RewardSection : IRecipeSection
 }
 
 /// <summary>What <c>trainserve reward</c> does, given a model and preference pairs.</summary>
-public sealed record RewardRecipe : IRecipeSection
+public sealed record RewardRecipe : IPreferenceRecipe
 {
     /// <summary>Decides the head's first weights, order of the data and dropout.</summary>
     public ulong Seed { get; init; } = 1;

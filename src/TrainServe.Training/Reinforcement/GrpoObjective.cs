@@ -2,6 +2,7 @@ using TrainServe.Core.Packaging;
 using TrainServe.Model;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -20,6 +21,7 @@ internal sealed class GrpoObjective : IObjective
     private readonly Transformer _policyModel;
     private readonly Transformer? _reference, _reward;
     private readonly StageModel _parent;
+    private readonly IProcessGroup _processes;
     private readonly RolloutSampler _sampler;
     private readonly ModelUpdate _policy;
     private readonly PolicyUpdates _updates;
@@ -34,14 +36,15 @@ internal sealed class GrpoObjective : IObjective
     /// <param name="reference">A second copy; null where the divergence has no weight.</param>
     /// <param name="reward">The reward model; null where none is named.</param>
     /// <param name="parent">Tokenizer and template.</param>
-    public GrpoObjective(GrpoRecipe recipe, PromptData data, Transformer policy, Transformer? reference, Transformer? reward, StageModel parent)
+    /// <param name="processes">That share every step.</param>
+    public GrpoObjective(GrpoRecipe recipe, PromptData data, Transformer policy, Transformer? reference, Transformer? reward, StageModel parent, IProcessGroup processes)
     {
-        (_recipe, _data, _policyModel, _reference, _reward, _parent) = (recipe, data, policy, reference, reward, parent);
+        (_recipe, _data, _policyModel, _reference, _reward, _parent, _processes) = (recipe, data, policy, reference, reward, parent, processes);
         Order = data.Order(recipe.Seed);
         _rewards = new RewardSum([.. recipe.Rewards.Where(section => section.Kind != RewardKind.Model).Select(RewardFunctions.Of)], recipe.OnRewardError);
         _modelWeight = recipe.Rewards.Where(section => section.Kind == RewardKind.Model).Sum(section => section.Weight);
-        _sampler = new RolloutSampler(policy, parent.Template.StopTokenIds, recipe.Rollout, parent.Padding, recipe.Seed);
-        _policy = new ModelUpdate(policy, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile);
+        _sampler = new RolloutSampler(policy, parent.Template.StopTokenIds, recipe.Rollout, parent.Padding, recipe.Seed, processes);
+        _policy = new ModelUpdate(policy, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile, processes);
         _schedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
         bool isInLoss = recipe.Grpo.KlEstimator != KlEstimator.K1;
         _updates = new PolicyUpdates(_policy, critic: null, new UpdateRules
@@ -53,11 +56,13 @@ internal sealed class GrpoObjective : IObjective
             KlCoefficient = isInLoss ? recipe.Grpo.KlCoefficient : 0,
             KlEstimator = recipe.Grpo.KlEstimator,
             TokensPerAnswer = recipe.Grpo.Normalization == LengthNormalization.Constant ? recipe.Rollout.MaxNewTokens : null,
-        });
+        }, processes);
     }
 
     public ExampleOrder Order { get; }
     public long TotalSteps => _recipe.Update.Iterations;
+
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _policy.Parameters;
 
     public ObjectiveState State => new()
     {
@@ -125,7 +130,7 @@ internal sealed class GrpoObjective : IObjective
         var found = new List<double>();
         foreach (var prompts in _data.HeldOut(_recipe.Validation.MaxRows).Chunk(_recipe.Rollout.Prompts * _recipe.Grpo.GroupSize))
         {
-            stop.ThrowIfCancellationRequested();
+            _processes.ThrowIfStopped(stop);
             found.AddRange(Judge(_sampler.Sample(prompts, HeldOutStep - found.Count)).Rewards);
         }
         return found.Count == 0 ? null

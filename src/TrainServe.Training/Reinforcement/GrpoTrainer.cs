@@ -19,7 +19,7 @@ public sealed class GrpoTrainer : ITrainingRun
     {
         _models = models;
         bool hasReference = recipe.Grpo.KlCoefficient > 0;
-        _objective = new GrpoObjective(recipe, data, models[0], hasReference ? models[1] : null, reward is null ? null : models[^1], parent);
+        _objective = new GrpoObjective(recipe, data, models[0], hasReference ? models[1] : null, reward is null ? null : models[^1], parent, options.Processes);
         var identity = data.Identity();
         var lineage = data.Lineage().ToList();
         if (reward is not null)
@@ -44,7 +44,7 @@ public sealed class GrpoTrainer : ITrainingRun
             Time = time,
             Display = display,
         };
-        Plan = ReinforcementPlan.Of(Stage, parent, data, _objective.Order, recipe.Rollout, recipe.Update, recipe.Grpo.GroupSize, columns, models.Count, trained: 1);
+        Plan = ReinforcementPlan.Of(Stage, parent, data, _objective.Order, recipe.Rollout, recipe.Update, recipe.Grpo.GroupSize, columns, models.Count, trained: 1, options.Processes);
     }
 
     /// <inheritdoc/>
@@ -60,6 +60,7 @@ public sealed class GrpoTrainer : ITrainingRun
     /// <exception cref="InvalidDataException">A model or the prompts cannot be used.</exception>
     public static GrpoTrainer Prepare(RunOptions options, GrpoRecipe recipe, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
+        ReinforcementPlan.RequireShares(recipe.Rollout, recipe.Update, options.Processes);
         var parent = StageModel.Open(options, Stage).RequireLanguageModel();
         bool needsReward = recipe.Rewards.Any(section => section.Kind == RewardKind.Model);
         if (needsReward != (options.RewardModel is not null))

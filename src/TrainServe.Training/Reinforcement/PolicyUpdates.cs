@@ -3,6 +3,7 @@ using TrainServe.Model;
 using TrainServe.Core.Random;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Recipes;
 using static TorchSharp.torch;
 
@@ -48,8 +49,8 @@ internal sealed record UpdateRules
 }
 
 /// <summary>Learns from a step's answers: epochs of shuffled minibatches, each computed in micro-batches and applied at once.</summary>
-/// <remarks>Dropout is off, so that a ratio differs from 1 by the weights alone.</remarks>
-internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, UpdateRules rules)
+/// <remarks>Dropout is off, so that a ratio differs from 1 by the weights alone. Several processes share the answers of every minibatch.</remarks>
+internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, UpdateRules rules, IProcessGroup processes)
 {
     /// <param name="groups">Answers that must stay in one minibatch; of one each where none must.</param>
     /// <param name="step">Decides, with the seed, the order.</param>
@@ -82,14 +83,21 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
         long tokens = answers.Sum(experience => (long)experience.Answer.Length);
         double denominator = rules.TokensPerAnswer is { } constant ? constant * answers.Count : tokens;
         double loss = 0, clipped = 0, divergence = 0;
-        foreach (var micro in answers.OrderBy(experience => experience.Answer.Ids.Length).Chunk(rules.Update.MicroBatchRows ?? rules.Update.MinibatchRows))
+        var found = new UpdateSummary();
+        foreach (var micro in processes.Dealt(answers.OrderBy(experience => experience.Answer.Ids.Length)).Chunk(rules.Update.MicroBatchRows ?? rules.Update.MinibatchRows))
         {
             using var scope = NewDisposeScope();
             Answer[] rows = [.. micro.Select(experience => experience.Answer)];
-            var (found, held, moved) = LearnPolicy(micro, rows, denominator, summary);
-            (loss, clipped, divergence) = (loss + found, clipped + held, divergence + moved);
-            loss += LearnValues(micro, rows, tokens, summary);
+            var (lost, held, moved) = LearnPolicy(micro, rows, denominator, found);
+            (loss, clipped, divergence) = (loss + lost, clipped + held, divergence + moved);
+            loss += LearnValues(micro, rows, tokens, found);
         }
+        double[] sums = [loss, clipped, divergence, found.PolicyLoss, found.ValueLoss, found.Entropy];
+        processes.Sum(sums);
+        (loss, clipped, divergence) = (sums[0], sums[1], sums[2]);
+        summary.PolicyLoss += sums[3];
+        summary.ValueLoss += sums[4];
+        summary.Entropy += sums[5];
         if (summary.FirstClipFraction is null)
         {
             (summary.FirstClipFraction, summary.FirstDivergence) = (clipped / tokens, divergence / tokens);

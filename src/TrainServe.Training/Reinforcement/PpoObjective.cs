@@ -2,6 +2,7 @@ using System.Globalization;
 using TrainServe.Core.Packaging;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -21,6 +22,7 @@ internal sealed class PpoObjective : IObjective
     private readonly PromptData _data;
     private readonly PpoModels _models;
     private readonly StageModel _parent;
+    private readonly IProcessGroup _processes;
     private readonly RolloutSampler _sampler;
     private readonly ModelUpdate _policy, _critic;
     private readonly PolicyUpdates _updates;
@@ -29,13 +31,13 @@ internal sealed class PpoObjective : IObjective
     private readonly NegativeKlAlarm _alarm = new();
     private double _scoreMean, _scoreDeviation = 1;
 
-    public PpoObjective(PpoRecipe recipe, PromptData data, PpoModels models, StageModel parent)
+    public PpoObjective(PpoRecipe recipe, PromptData data, PpoModels models, StageModel parent, IProcessGroup processes)
     {
-        (_recipe, _data, _models, _parent) = (recipe, data, models, parent);
+        (_recipe, _data, _models, _parent, _processes) = (recipe, data, models, parent, processes);
         Order = data.Order(recipe.Seed);
-        _sampler = new RolloutSampler(models.Policy, parent.Template.StopTokenIds, recipe.Rollout, parent.Padding, recipe.Seed);
-        _policy = new ModelUpdate(models.Policy, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile);
-        _critic = new ModelUpdate(models.Critic, recipe.ValueOptimizer, CriticFile, CriticMomentsFile);
+        _sampler = new RolloutSampler(models.Policy, parent.Template.StopTokenIds, recipe.Rollout, parent.Padding, recipe.Seed, processes);
+        _policy = new ModelUpdate(models.Policy, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile, processes);
+        _critic = new ModelUpdate(models.Critic, recipe.ValueOptimizer, CriticFile, CriticMomentsFile, processes);
         _policySchedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
         _criticSchedule = LearningRateSchedule.Of(recipe.ValueOptimizer, TotalSteps);
         _kl = new KlController(recipe.Kl);
@@ -47,11 +49,13 @@ internal sealed class PpoObjective : IObjective
             Seed = recipe.Seed,
             ValueClipRange = recipe.Ppo.ValueClipRange,
             ValueCoefficient = recipe.Ppo.ValueCoefficient,
-        });
+        }, processes);
     }
 
     public ExampleOrder Order { get; }
     public long TotalSteps => _recipe.Update.Iterations;
+
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _policy.Parameters.Concat(_critic.Parameters);
 
     public ObjectiveState State => new()
     {
@@ -71,7 +75,7 @@ internal sealed class PpoObjective : IObjective
         var scores = new List<double>();
         while (scores.Count < _recipe.Ppo.NormalizationSamples)
         {
-            stop.ThrowIfCancellationRequested();
+            _processes.ThrowIfStopped(stop);
             int count = Math.Min(_recipe.Rollout.Prompts, _recipe.Ppo.NormalizationSamples - scores.Count);
             // Steps before the first: other answers than those that are learned from.
             var answers = _sampler.Sample(_data.Take(Order, scores.Count, count), step: -1 - scores.Count);
@@ -131,7 +135,7 @@ internal sealed class PpoObjective : IObjective
         int count = 0;
         foreach (var prompts in _data.HeldOut(_recipe.Validation.MaxRows).Chunk(_recipe.Rollout.Prompts))
         {
-            stop.ThrowIfCancellationRequested();
+            _processes.ThrowIfStopped(stop);
             // The same draws at each measurement.
             var answers = _sampler.Sample(prompts, HeldOutStep - count);
             _sampler.AddLogProbs(answers, _models.Policy, (experience, values) => experience.LogProbs = values);

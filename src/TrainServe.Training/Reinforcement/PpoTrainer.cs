@@ -17,7 +17,7 @@ public sealed class PpoTrainer : ITrainingRun
     private PpoTrainer(RunOptions options, PpoRecipe recipe, StageModel parent, StageModel reward, PromptData data, int columns, PpoModels models, ITrainingDisplay display, TimeProvider time)
     {
         _models = models;
-        _objective = new PpoObjective(recipe, data, models, parent);
+        _objective = new PpoObjective(recipe, data, models, parent, options.Processes);
         _run = new StageRun
         {
             Stage = Stage,
@@ -35,7 +35,7 @@ public sealed class PpoTrainer : ITrainingRun
             Time = time,
             Display = display,
         };
-        Plan = ReinforcementPlan.Of(Stage, parent, data, _objective.Order, recipe.Rollout, recipe.Update, samples: 1, columns, models: 4, trained: 2);
+        Plan = ReinforcementPlan.Of(Stage, parent, data, _objective.Order, recipe.Rollout, recipe.Update, samples: 1, columns, models: 4, trained: 2, options.Processes);
     }
 
     /// <inheritdoc/>
@@ -51,6 +51,7 @@ public sealed class PpoTrainer : ITrainingRun
     /// <exception cref="InvalidDataException">A model or the prompts cannot be used, or the reward model has another tokenizer.</exception>
     public static PpoTrainer Prepare(RunOptions options, PpoRecipe recipe, ITrainingDisplay display, TimeProvider time, CancellationToken cancellationToken = default)
     {
+        ReinforcementPlan.RequireShares(recipe.Rollout, recipe.Update, options.Processes);
         var parent = StageModel.Open(options, Stage).RequireLanguageModel();
         var reward = StageModel.Of(options.OpenRewardModel() ?? throw new RecipeException("ppo needs a reward model; give --reward DIR.")).RequireRewardModelFor(parent);
         int columns = ReinforcementPlan.Columns(recipe.Data, recipe.Rollout, parent, reward);

@@ -1,5 +1,6 @@
 using TrainServe.Core;
 using TrainServe.Training.Alignment;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Recipes;
 
@@ -27,12 +28,28 @@ internal static class ReinforcementPlan
             : columns;
     }
 
-    public static TrainingPlan Of(string stage, StageModel parent, PromptData data, ExampleOrder order, RolloutSection rollout, UpdateSection update, int samples, int columns, int models, int trained)
+    /// <summary>Refuses more processes than there is work for.</summary>
+    /// <exception cref="RecipeException">Some would have nothing to do, or one more than another.</exception>
+    public static void RequireShares(RolloutSection rollout, UpdateSection update, IProcessGroup processes)
     {
-        int micro = update.MicroBatchRows ?? update.MinibatchRows, rows = rollout.Prompts * samples;
+        int size = processes.Size;
+        if (rollout.Prompts < size || update.MinibatchRows < size)
+        {
+            var (key, value) = rollout.Prompts < size ? ("rollout.prompts", rollout.Prompts) : ("update.minibatch_rows", update.MinibatchRows);
+            throw new RecipeException($"{key} is {value} and there are {size} processes, so that some would have nothing to do; start at most {value}, or raise {key}.");
+        }
+        if (rollout.Prompts % size != 0)
+        {
+            throw new RecipeException($"rollout.prompts is {rollout.Prompts}, which {size} processes cannot share evenly; make it a multiple of {size}.");
+        }
+    }
+
+    public static TrainingPlan Of(string stage, StageModel parent, PromptData data, ExampleOrder order, RolloutSection rollout, UpdateSection update, int samples, int columns, int models, int trained, IProcessGroup processes)
+    {
+        int rows = rollout.Prompts * samples, micro = Math.Min(update.MicroBatchRows ?? update.MinibatchRows, (update.MinibatchRows + processes.Size - 1) / processes.Size);
         var config = parent.Package.Config;
         // Trained models have gradients and moments; the others only weights; sampling keeps keys and values of every row.
-        long cache = 8L * rows * columns * config.NumHiddenLayers * config.NumKeyValueHeads * config.HeadDim;
+        long cache = 8L * rows / processes.Size * columns * config.NumHiddenLayers * config.NumKeyValueHeads * config.HeadDim;
         var memory = MemoryEstimate.Of(config, Math.Max(micro, 1), columns);
         return new TrainingPlan
         {
@@ -43,6 +60,7 @@ internal static class ReinforcementPlan
             Columns = columns,
             BatchRows = rows,
             MicroBatchRows = micro,
+            Processes = processes,
             TotalSteps = update.Iterations,
             RowsPerEpoch = order.Count * samples,
             Preview = data.Preview(order, parent.Tokenizer),

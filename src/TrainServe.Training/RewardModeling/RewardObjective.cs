@@ -5,6 +5,7 @@ using TrainServe.Model;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -22,20 +23,22 @@ internal sealed class RewardObjective : IObjective
     private readonly ExampleOrder _order;
     private readonly ModelUpdate _update;
     private readonly LearningRateSchedule _schedule;
+    private readonly IProcessGroup _processes;
     private readonly int _padding, _microRows;
 
-    public RewardObjective(RewardRecipe recipe, PreferenceData data, Transformer model, int padding)
+    public RewardObjective(RewardRecipe recipe, PreferenceData data, Transformer model, int padding, IProcessGroup processes)
     {
-        (_recipe, _data, _padding) = (recipe, data, padding);
+        (_recipe, _data, _padding, _processes) = (recipe, data, padding, processes);
         _order = data.Order(recipe.Seed);
         TotalSteps = recipe.Training.StepsOver(_order.Count);
         _schedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
-        _microRows = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
-        _update = new ModelUpdate(model, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile);
+        _microRows = BatchShare.Of(recipe.Training, processes).MicroRows;
+        _update = new ModelUpdate(model, recipe.Optimizer, TrainingLoop.WeightsFile, TrainingLoop.MomentsFile, processes);
     }
 
     public ExampleOrder Order => _order;
     public long TotalSteps { get; }
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _update.Parameters;
     public ObjectiveState State => new() { Updates = new Dictionary<string, long>(StringComparer.Ordinal) { ["model"] = _update.Updates } };
 
     public void Begin(Action<string> note, CancellationToken stop)
@@ -48,12 +51,11 @@ internal sealed class RewardObjective : IObjective
         int rows = _recipe.Training.BatchRows;
         var pairs = _data.Take(_order, step * rows, rows);
         _update.Model.train();
-        manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step)).NextUInt64()));
-        double lossSum = 0, alongSum = 0, nextSum = 0;
-        var differences = new List<double>(rows);
+        manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step, _processes.Rank)).NextUInt64()));
+        double lossSum = 0, alongSum = 0, nextSum = 0, right = 0, margins = 0;
         long learned = pairs.Sum(pair => (long)pair.Chosen.Length);
-        // Pairs of like length go together: less padding, and the sums over the batch stay the same.
-        foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
+        // Pairs of like length go together, and every process gets long and short ones: less padding, and the sums over the batch stay the same.
+        foreach (var micro in _processes.Dealt(pairs.OrderBy(pair => pair.Columns)).Chunk(_microRows))
         {
             using var scope = NewDisposeScope();
             Answer[] chosen = [.. micro.Select(pair => pair.Chosen)], rejected = [.. micro.Select(pair => pair.Rejected)];
@@ -78,14 +80,19 @@ internal sealed class RewardObjective : IObjective
                 total = total.Plus(LiveScalar.Of(_recipe.Reward.LanguageModeling / learned) * next);
             }
             total.backward();
-            differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
+            double[] differences = (chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray();
+            right += differences.Count(difference => difference > 0);
+            margins += differences.Sum();
         }
+        double[] sums = [lossSum, alongSum, nextSum, right, margins];
+        _processes.Sum(sums);
+        (lossSum, alongSum, nextSum, right, margins) = (sums[0], sums[1], sums[2], sums[3], sums[4]);
         double learningRate = _schedule.At(step);
         var (norm, isApplied) = _update.Apply(learningRate, double.IsFinite(lossSum + alongSum + nextSum));
         var scalars = new Dictionary<string, double>(StringComparer.Ordinal)
         {
-            ["accuracy"] = (double)differences.Count(difference => difference > 0) / rows,
-            ["margin"] = differences.Average(),
+            ["accuracy"] = right / rows,
+            ["margin"] = margins / rows,
         };
         if (_recipe.Reward.EveryToken > 0)
         {
@@ -159,14 +166,19 @@ internal sealed class RewardObjective : IObjective
     {
         _update.Model.eval();
         using var noGradient = no_grad();
-        var differences = new List<double>(pairs.Count);
-        foreach (var micro in pairs.OrderBy(pair => pair.Columns).Chunk(_microRows))
+        var portions = pairs.OrderBy(pair => pair.Columns).Chunk(_microRows).ToList();
+        var differences = new double[portions.Count][];
+        for (int first = 0; first < portions.Count; first += _processes.Size)
         {
-            stop.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var (_, chosenB, rejectedB) = AnswerTensors.Pairs(_update.Model, [.. micro.Select(pair => pair.Chosen)], [.. micro.Select(pair => pair.Rejected)], _padding);
-            differences.AddRange((chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray());
+            _processes.ThrowIfStopped(stop);
+            int own = first + _processes.Rank;
+            if (own < portions.Count)
+            {
+                using var scope = NewDisposeScope();
+                var (_, chosenB, rejectedB) = AnswerTensors.Pairs(_update.Model, [.. portions[own].Select(pair => pair.Chosen)], [.. portions[own].Select(pair => pair.Rejected)], _padding);
+                differences[own] = (chosenB - rejectedB).to(ScalarType.Float64).cpu().data<double>().ToArray();
+            }
         }
-        return [.. differences];
+        return [.. SharedRows.Complete(_processes, differences).SelectMany(found => found)];
     }
 }

@@ -16,45 +16,13 @@ public sealed class RewardTrainer : ITrainingRun
     private readonly RewardObjective _objective;
     private readonly StageRun _run;
 
-    private RewardTrainer(RunOptions options, RewardRecipe recipe, StageModel parent, PreferenceData data, int columns, Transformer model, ITrainingDisplay display, TimeProvider time)
+    private RewardTrainer(PreferenceStage stage, RewardRecipe recipe, Transformer model, ITrainingDisplay display, TimeProvider time)
     {
         (_recipe, _model) = (recipe, model);
         model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
-        _objective = new RewardObjective(recipe, data, model, parent.Padding);
-        _run = new StageRun
-        {
-            Stage = Stage,
-            Options = options,
-            Parent = parent,
-            Model = model,
-            Objective = _objective,
-            Recipe = recipe,
-            Seed = recipe.Seed,
-            Data = data.Identity(),
-            Lineage = data.Lineage(),
-            Measuring = recipe.Validation,
-            Saving = recipe.Checkpoint,
-            MaxSkippedSteps = recipe.Training.MaxSkippedSteps,
-            Time = time,
-            Display = display,
-            Conclude = AddHeldOut,
-        };
-        int micro = recipe.Training.MicroBatchRows ?? recipe.Training.BatchRows;
-        Plan = new TrainingPlan
-        {
-            Stage = Stage,
-            Model = model.Config,
-            // Both sides of a pair are rows.
-            Memory = MemoryEstimate.Of(model.Config, 2 * micro, columns, model.Kernels),
-            Sources = data.Summary(),
-            Columns = columns,
-            BatchRows = recipe.Training.BatchRows,
-            MicroBatchRows = micro,
-            TotalSteps = _objective.TotalSteps,
-            RowsPerEpoch = _objective.Order.Count,
-            Preview = data.Preview(_objective.Order, parent.Tokenizer),
-            Notes = [.. data.Notes()],
-        };
+        _objective = new RewardObjective(recipe, stage.Data, model, stage.Parent.Padding, stage.Options.Processes);
+        _run = stage.Run(model, _objective, display, time, AddHeldOut);
+        Plan = stage.Plan(model, _objective, _objective.Order);
     }
 
     /// <inheritdoc/>
@@ -75,12 +43,11 @@ public sealed class RewardTrainer : ITrainingRun
         {
             throw new RecipeException($"reward.language_modeling is {recipe.Reward.LanguageModeling}; it needs a model whose embedding is its head too, and {parent.Package.Directory} has a head of its own, which a reward model does not keep.");
         }
-        int columns = parent.Columns(recipe.Data.SequenceLength);
-        var data = new PreferenceData(recipe.Data, options.Sources(recipe.Data.Sources), parent.Template, columns, cancellationToken);
+        var stage = PreferenceStage.Read(Stage, options, recipe, parent, cancellationToken);
         var model = ScoredTransformer.Load(parent.Package, recipe.Seed, recipe.Training.Dropout, options.Device);
         try
         {
-            return new RewardTrainer(options, recipe, parent, data, columns, model, display, time);
+            return new RewardTrainer(stage, recipe, model, display, time);
         }
         catch
         {

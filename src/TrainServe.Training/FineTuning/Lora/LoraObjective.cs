@@ -6,6 +6,7 @@ using TrainServe.Model;
 using TrainServe.Training.Alignment;
 using TrainServe.Training.Checkpointing;
 using TrainServe.Training.Data;
+using TrainServe.Training.Distributed;
 using TrainServe.Training.Loops;
 using TrainServe.Training.Optimization;
 using TrainServe.Training.Recipes;
@@ -23,14 +24,19 @@ internal sealed class LoraObjective : IObjective
     private readonly AdamW _optimizer;
     private readonly TorchSharp.Modules.Parameter[] _weights, _factors;
     private readonly LearningRateSchedule _schedule;
+    private readonly IProcessGroup _processes;
+    private readonly BatchShare _share;
+    private readonly GradientSum? _sum;
     private DataCursor _cursor;
 
-    public LoraObjective(FineTuningRecipe recipe, Transformer model, IBatchSource data, IReadOnlyList<ValidationSource> validation)
+    public LoraObjective(FineTuningRecipe recipe, Transformer model, IBatchSource data, IReadOnlyList<ValidationSource> validation, IProcessGroup processes)
     {
-        (_recipe, _model, _data, _validation, _cursor) = (recipe, model, data, validation, data.Start);
+        (_recipe, _model, _data, _validation, _cursor, _processes) = (recipe, model, data, validation, data.Start, processes);
+        _share = BatchShare.Of(recipe.Training, processes);
         Adapters = new LoraAdapters(model, recipe.Lora!, recipe.Seed);
         _optimizer = new AdamW(Adapters.Parameters, recipe.Optimizer);
         _factors = [.. Adapters.Parameters.Select(parameter => parameter.Weight)];
+        _sum = processes.Size > 1 ? new GradientSum(processes, _factors) : null;
         _weights = [.. model.parameters()];
         TotalSteps = recipe.Training.StepsOver(data.RowsPerEpoch);
         _schedule = LearningRateSchedule.Of(recipe.Optimizer, TotalSteps);
@@ -38,6 +44,7 @@ internal sealed class LoraObjective : IObjective
 
     public LoraAdapters Adapters { get; }
     public long TotalSteps { get; }
+    public IEnumerable<TorchSharp.Modules.Parameter> Parameters => _factors;
 
     public ObjectiveState State => new()
     {
@@ -50,20 +57,14 @@ internal sealed class LoraObjective : IObjective
 
     public ObjectiveStep Advance(long step)
     {
-        int micro = _recipe.Training.MicroBatchRows ?? _recipe.Training.BatchRows;
-        var batches = new List<TokenBatch>();
-        for (int rows = 0; rows < _recipe.Training.BatchRows; rows += micro)
-        {
-            batches.Add(_data.Read(_cursor, micro));
-            _cursor = batches[^1].After;
-        }
-        long learned = batches.Sum(batch => (long)batch.LearnedTokens);
+        (var batches, _cursor) = _share.Read(_data, _cursor);
+        long learned = (long)_processes.SumOf(batches.Sum(batch => (long)batch.LearnedTokens));
         if (learned == 0)
         {
             throw new InvalidDataException($"No token of the rows {TrainingStep.Origin(batches)} is to be learned, so that the step has no loss.");
         }
         _model.train();
-        torch.manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step)).NextUInt64()));
+        torch.manual_seed(unchecked((long)new PhiloxRandom(_recipe.Seed, RandomStreams.Of(RandomPurpose.Dropout, step, _processes.Rank)).NextUInt64()));
         double loss = 0;
         foreach (var batch in batches)
         {
@@ -72,7 +73,10 @@ internal sealed class LoraObjective : IObjective
             (sum / LiveScalar.Of(learned)).backward();
             loss += sum.item<float>() / learned;
         }
+        loss = _processes.SumOf(loss);
         Adapters.TakeGradients();
+        // The factors' gradients are sums over rows as the weights' are, and far smaller.
+        _sum?.Complete();
         Gradients.Clear(_weights);
         double norm = Gradients.GlobalNorm(_factors), rate = _schedule.At(step);
         bool isFinite = double.IsFinite(norm) && double.IsFinite(loss);
@@ -91,7 +95,7 @@ internal sealed class LoraObjective : IObjective
         {
             return null;
         }
-        var found = LossMeasurement.Run(_model, _validation, cancellationToken: stop);
+        var found = LossMeasurement.Run(_model, _validation, _processes, stop);
         return new ObjectiveMeasurement(found.Loss, found.LossBySource, found.Scalars);
     }
 
