@@ -110,14 +110,6 @@ public sealed class ManyProcessesTests : PretrainingRuns
     }
 
     [Fact]
-    public async Task What_one_process_does_is_refused_under_mpirun()
-    {
-        var result = await ConsoleHost.RunTogetherAsync(2, "ppo", "--recipe", RecipePath, "--data", TextPath, "--model", "m", "--reward", "r", "--output", Files.PathOf("out"));
-        Assert.Equal(2, result.ExitCode);
-        Assert.Contains("error: ppo is done by one process; start it without mpirun.\n", result.Error);
-    }
-
-    [Fact]
     public async Task A_run_resumed_by_another_number_of_processes_is_warned_that_its_last_bits_differ()
     {
         Assert.Equal(0, (await PretrainAsync("out", "--set", "training.steps=10")).ExitCode);
@@ -126,35 +118,4 @@ public sealed class ManyProcessesTests : PretrainingRuns
         Assert.True(result.ExitCode == 0, result.Error);
         Assert.Contains("Warning: the number of processes was 1 and is 2.", result.Output);
     }
-
-    private static int[] Children(Process job)
-    {
-        using var list = Process.Start(new ProcessStartInfo("pgrep", ["-P", job.Id.ToString(CultureInfo.InvariantCulture), "dotnet"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
-        // In the order of their numbers, as mpirun starts them.
-        return [.. list.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => int.Parse(line, CultureInfo.InvariantCulture)).Order()];
-    }
-
-    private static void Kill(int process)
-    {
-        using var victim = Process.GetProcessById(process);
-        victim.Kill();
-    }
-
-    private Dictionary<string, float[]> Weights(string output)
-    {
-        using var reader = SafeTensorsReader.Open(Files.PathOf(output, "model.safetensors"));
-        return reader.Entries.Keys.ToDictionary(name => name, reader.ReadSingles);
-    }
-
-    private void AssertClose(string one, string other)
-    {
-        var (first, second) = (Weights(one), Weights(other));
-        Assert.NotEmpty(first);
-        foreach (var (name, values) in first)
-        {
-            Assert.All(values.Zip(second[name]), pair => Assert.Equal(pair.First, pair.Second, 1e-6f));
-        }
-    }
-
-    private double[] LossValues(string output) => [.. File.ReadLines(Files.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using TrainServe.Core.Packaging;
 using TrainServe.TestSupport;
 
 namespace TrainServe.Cli.Tests;
@@ -78,4 +79,36 @@ public abstract class PretrainingRuns : IDisposable
         using var kill = Process.Start("kill", [$"-{name}", process.Id.ToString(CultureInfo.InvariantCulture)]);
         kill.WaitForExit();
     }
+
+    /// <summary>The processes of a job that mpirun started.</summary>
+    protected static int[] Children(Process job)
+    {
+        using var list = Process.Start(new ProcessStartInfo("pgrep", ["-P", job.Id.ToString(CultureInfo.InvariantCulture), "dotnet"]) { RedirectStandardOutput = true, UseShellExecute = false })!;
+        // In the order of their numbers, as mpirun starts them.
+        return [.. list.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => int.Parse(line, CultureInfo.InvariantCulture)).Order()];
+    }
+
+    protected static void Kill(int process)
+    {
+        using var victim = Process.GetProcessById(process);
+        victim.Kill();
+    }
+
+    protected Dictionary<string, float[]> Weights(string output)
+    {
+        using var reader = SafeTensorsReader.Open(Files.PathOf(output, "model.safetensors"));
+        return reader.Entries.Keys.ToDictionary(name => name, reader.ReadSingles);
+    }
+
+    protected void AssertClose(string one, string other)
+    {
+        var (first, second) = (Weights(one), Weights(other));
+        Assert.NotEmpty(first);
+        foreach (var (name, values) in first)
+        {
+            Assert.All(values.Zip(second[name]), pair => Assert.Equal(pair.First, pair.Second, 1e-6f));
+        }
+    }
+
+    protected double[] LossValues(string output) => [.. File.ReadLines(Files.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
 }

@@ -14,9 +14,9 @@ using static TorchSharp.torch;
 namespace TrainServe.Training.Tests.FineTuning;
 
 [Collection(TorchFixture.Generator)]
-public sealed class LoraTests : IDisposable
+public sealed class LoraTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         data: { validation_fraction: 0 }
         training: { steps: 10, batch_rows: 2, micro_batch_rows: 1 }
         lora: { rank: 4, alpha: 8 }
@@ -24,25 +24,20 @@ public sealed class LoraTests : IDisposable
         checkpoint: { every_steps: 3 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public LoraTests()
+        : base(RecipeText, "talks.jsonl", "base")
     {
-        TinyPackages.Write(_directory.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64));
-        _directory.WriteText("recipe.yaml", Recipe);
-        _directory.WriteText("talks.jsonl", """
+        TinyPackages.Write(Files.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64));
+        Files.WriteText("talks.jsonl", """
             {"messages":[{"role":"user","content":"Cat?"},{"role":"assistant","content":"Meow"}]}
             {"messages":[{"role":"user","content":"Dog?"},{"role":"assistant","content":"Woof"}]}
             """);
     }
 
-    public void Dispose() => _directory.Dispose();
-
     [Fact]
     public void Adapters_begin_without_an_effect_and_their_gradients_are_those_of_the_product()
     {
-        using var model = Transformer.Load(ModelPackage.Open(_directory.PathOf("base")));
+        using var model = Transformer.Load(ModelPackage.Open(Files.PathOf("base")));
         using var adapters = new LoraAdapters(model, new LoraSection { Rank = 2, Alpha = 6, Targets = ["k_proj"] }, seed: 1);
         using var scope = NewDisposeScope();
         using var before = StateDictAdapter.View(model, WeightNames.Key(0)).clone();
@@ -71,14 +66,14 @@ public sealed class LoraTests : IDisposable
     public void A_model_learns_by_adapters_alone_and_merging_them_gives_the_same_weights()
     {
         var (_, package) = Run("out", overrides: ["training.steps=80", "training.micro_batch_rows=2", "lora.rank=8", "optimizer.learning_rate=0.02"]);
-        Assert.True(_display.Steps[^1].Loss < 0.3 * _display.Steps[0].Loss, $"{_display.Steps[0].Loss} {_display.Steps[^1].Loss}");
+        Assert.True(Display.Steps[^1].Loss < 0.3 * Display.Steps[0].Loss, $"{Display.Steps[0].Loss} {Display.Steps[^1].Loss}");
         using var weights = package!.OpenWeights();
-        using var first = ModelPackage.Open(_directory.PathOf("base")).OpenWeights();
+        using var first = ModelPackage.Open(Files.PathOf("base")).OpenWeights();
         // What has no adapter stays.
         Assert.Equal(first.ReadSingles("model.embed_tokens.weight"), weights.ReadSingles("model.embed_tokens.weight"));
         Assert.NotEqual(first.ReadSingles("model.layers.1.mlp.up_proj.weight"), weights.ReadSingles("model.layers.1.mlp.up_proj.weight"));
-        using var merged = Transformer.Load(ModelPackage.Open(_directory.PathOf("base")));
-        PeftAdapter.Merge(merged, _directory.PathOf("out", "adapter"));
+        using var merged = Transformer.Load(ModelPackage.Open(Files.PathOf("base")));
+        PeftAdapter.Merge(merged, Files.PathOf("out", "adapter"));
         using var scope = NewDisposeScope();
         Assert.Equal(weights.ReadSingles("model.layers.0.self_attn.v_proj.weight"), StateDictAdapter.View(merged, WeightNames.Value(0)).data<float>().ToArray());
     }
@@ -87,11 +82,11 @@ public sealed class LoraTests : IDisposable
     public void The_adapters_have_pefts_names_and_keys()
     {
         Run("out", overrides: ["training.steps=1"]);
-        using var file = SafeTensorsReader.Open(_directory.PathOf("out", "adapter", "adapter_model.safetensors"));
+        using var file = SafeTensorsReader.Open(Files.PathOf("out", "adapter", "adapter_model.safetensors"));
         Assert.Equal([4, 32], file.Entries["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"].Shape);
         Assert.Equal([64, 4], file.Entries["base_model.model.model.layers.1.mlp.gate_proj.lora_B.weight"].Shape);
         Assert.Equal(2 * 7 * 2, file.Entries.Count);
-        using var config = JsonDocument.Parse(File.ReadAllText(_directory.PathOf("out", "adapter", "adapter_config.json")));
+        using var config = JsonDocument.Parse(File.ReadAllText(Files.PathOf("out", "adapter", "adapter_config.json")));
         Assert.Equal("LORA", config.RootElement.GetProperty("peft_type").GetString());
         Assert.Equal(4, config.RootElement.GetProperty("r").GetInt32());
         Assert.Equal(8, config.RootElement.GetProperty("lora_alpha").GetDouble());
@@ -115,34 +110,17 @@ public sealed class LoraTests : IDisposable
     public void An_adapter_that_cannot_be_merged_is_refused(string key, string value, string rule)
     {
         Run("out", overrides: ["training.steps=1"]);
-        string path = _directory.PathOf("out", "adapter", "adapter_config.json");
+        string path = Files.PathOf("out", "adapter", "adapter_config.json");
         var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         config[key] = System.Text.Json.Nodes.JsonNode.Parse(value);
         File.WriteAllText(path, config.ToJsonString());
-        using var model = Transformer.Load(ModelPackage.Open(_directory.PathOf("base")));
-        Assert.Contains(rule, Assert.Throws<InvalidDataException>(() => PeftAdapter.Merge(model, _directory.PathOf("out", "adapter"))).Message, StringComparison.Ordinal);
+        using var model = Transformer.Load(ModelPackage.Open(Files.PathOf("base")));
+        Assert.Contains(rule, Assert.Throws<InvalidDataException>(() => PeftAdapter.Merge(model, Files.PathOf("out", "adapter"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_matrix_that_can_have_no_adapter_is_refused() => Assert.Contains("targets is embed_tokens; it must be of q_proj",
         Assert.Throws<RecipeException>(() => Prepare(Options("out", overrides: ["lora.targets=[embed_tokens]"]))).Message, StringComparison.Ordinal);
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("talks.jsonl")],
-        Model = _directory.PathOf("base"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private SftLoop Prepare(RunOptions options, ITrainingDisplay? display = null) =>
-        SftLoop.Prepare(options, RecipeFile.Read<FineTuningRecipe>(options.RecipePath, options.Overrides), Path.Combine(options.Output, "prepared"), display ?? _display, TimeProvider.System);
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => SftLoop.Prepare(options, Recipe<FineTuningRecipe>(options), Work(options), display, TimeProvider.System);
 }

@@ -11,31 +11,26 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.FineTuning;
 
 [Collection(TorchFixture.Generator)]
-public sealed class SftLoopTests : IDisposable
+public sealed class SftLoopTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         data: { validation_fraction: 0 }
         training: { steps: 10, batch_rows: 4, micro_batch_rows: 2 }
         optimizer: { learning_rate: 0.01, warmup_steps: 2 }
         checkpoint: { every_steps: 3 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public SftLoopTests()
+        : base(RecipeText, "talks.jsonl", "base")
     {
-        TinyPackages.Write(_directory.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64));
-        _directory.WriteText("recipe.yaml", Recipe);
-        _directory.WriteText("talks.jsonl", """
+        TinyPackages.Write(Files.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64));
+        Files.WriteText("talks.jsonl", """
             {"messages":[{"role":"user","content":"Cat?"},{"role":"assistant","content":"Meow"}]}
             {"messages":[{"role":"user","content":"Dog?"},{"role":"assistant","content":"Woof"}]}
             {"messages":[{"role":"user","content":"Cow?"},{"role":"assistant","content":"Moo"}]}
             {"messages":[{"role":"user","content":"Owl?"},{"role":"assistant","content":"Hoo"},{"role":"user","content":"Cat?"},{"role":"assistant","content":"Meow"}]}
             """);
     }
-
-    public void Dispose() => _directory.Dispose();
 
     [Fact]
     public void A_model_learns_to_answer_and_to_stop()
@@ -65,7 +60,7 @@ public sealed class SftLoopTests : IDisposable
     [Fact]
     public void Noise_on_the_embeddings_is_drawn_from_the_seed_and_only_there_in_training()
     {
-        using (var model = Transformer.Load(ModelPackage.Open(_directory.PathOf("base"))))
+        using (var model = Transformer.Load(ModelPackage.Open(Files.PathOf("base"))))
         using (TorchSharp.torch.no_grad())
         using (TorchSharp.torch.NewDisposeScope())
         {
@@ -80,19 +75,19 @@ public sealed class SftLoopTests : IDisposable
         var (_, two) = Run("two", overrides: ["neftune_alpha=5"]);
         Assert.Equal(File.ReadAllBytes(one!.WeightsPath), File.ReadAllBytes(two!.WeightsPath));
         Run("three");
-        Assert.NotEqual(_display.Steps[0].Loss, _display.Steps[^10].Loss);
+        Assert.NotEqual(Display.Steps[0].Loss, Display.Steps[^10].Loss);
     }
 
     [Fact]
     public void Changed_conversations_and_another_model_are_refused_on_resume()
     {
         Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
-        string talks = File.ReadAllText(_directory.PathOf("talks.jsonl"));
-        File.WriteAllText(_directory.PathOf("talks.jsonl"), talks.Replace("Woof", "Wuff", StringComparison.Ordinal));
+        string talks = File.ReadAllText(Files.PathOf("talks.jsonl"));
+        File.WriteAllText(Files.PathOf("talks.jsonl"), talks.Replace("Woof", "Wuff", StringComparison.Ordinal));
         Assert.Contains("the content of the data source talks was", Assert.Throws<RecipeException>(() => Run("out", resume: true)).Message, StringComparison.Ordinal);
-        File.WriteAllText(_directory.PathOf("talks.jsonl"), talks);
-        TinyPackages.Write(_directory.PathOf("other"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64), seed: 2);
-        using var run = Prepare(Options("out", resume: true) with { Model = _directory.PathOf("other") });
+        File.WriteAllText(Files.PathOf("talks.jsonl"), talks);
+        TinyPackages.Write(Files.PathOf("other"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64), seed: 2);
+        using var run = Prepare(Options("out", resume: true) with { Model = Files.PathOf("other") });
         Assert.Contains("the weights to begin from had the hash", Assert.Throws<RecipeException>(() => run.Run(CancellationToken.None)).Message, StringComparison.Ordinal);
     }
 
@@ -108,7 +103,7 @@ public sealed class SftLoopTests : IDisposable
     [Fact]
     public void One_question_is_never_on_both_sides()
     {
-        File.WriteAllLines(_directory.PathOf("talks.jsonl"), Enumerable.Range(0, 200).Select(i =>
+        File.WriteAllLines(Files.PathOf("talks.jsonl"), Enumerable.Range(0, 200).Select(i =>
             $$"""{"messages":[{"role":"user","content":"Question {{i % 100}}"},{"role":"assistant","content":"Answer {{i}}"}]}"""));
         using var run = Prepare(Options("out", overrides: ["data.validation_fraction=0.3"]));
         string note = Assert.Single(run.Plan.Notes);
@@ -121,18 +116,18 @@ public sealed class SftLoopTests : IDisposable
     [Fact]
     public void A_tokenizer_without_the_chat_formats_tokens_is_refused()
     {
-        var tokenizer = ByteTokenizer.Write(_directory.PathOf("plain"), [SpecialTokens.EndOfText, SpecialTokens.Pad]);
+        var tokenizer = ByteTokenizer.Write(Files.PathOf("plain"), [SpecialTokens.EndOfText, SpecialTokens.Pad]);
         var config = TinyModels.Config(tokenizer.VocabSize);
-        config.Write(_directory.PathOf("plain", "config.json"));
-        RandomWeights.Write(_directory.PathOf("plain", "model.safetensors"), config, 1);
-        var error = Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { Model = _directory.PathOf("plain") }));
+        config.Write(Files.PathOf("plain", "config.json"));
+        RandomWeights.Write(Files.PathOf("plain", "model.safetensors"), config, 1);
+        var error = Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { Model = Files.PathOf("plain") }));
         Assert.Contains("it lacks <|system|>, <|user|>, <|assistant|>, <|tool|>, <|tool_call|>, <|end|>", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_bad_conversation_stops_the_run_with_file_and_line_or_is_counted()
     {
-        File.AppendAllText(_directory.PathOf("talks.jsonl"), "\n" + """{"messages":[{"role":"user","content":"No answer"}]}""" + "\n");
+        File.AppendAllText(Files.PathOf("talks.jsonl"), "\n" + """{"messages":[{"role":"user","content":"No answer"}]}""" + "\n");
         var error = Assert.Throws<InvalidDataException>(() => Prepare(Options("out")));
         Assert.Contains("talks.jsonl:5: the conversation has no assistant turn", error.Message, StringComparison.Ordinal);
         using var run = Prepare(Options("out", overrides: ["data.skip_bad_records=true"]));
@@ -146,7 +141,7 @@ public sealed class SftLoopTests : IDisposable
     [Fact]
     public void A_damaged_model_is_refused()
     {
-        string weights = _directory.PathOf("base", "model.safetensors");
+        string weights = Files.PathOf("base", "model.safetensors");
         var bytes = File.ReadAllBytes(weights);
         bytes[^1] ^= 1;
         File.WriteAllBytes(weights, bytes);
@@ -171,25 +166,5 @@ public sealed class SftLoopTests : IDisposable
         return "(no end) " + tokenizer.Decode(ids.ToArray().AsSpan(prompt.Length));
     }
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("talks.jsonl")],
-        Model = _directory.PathOf("base"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private SftLoop Prepare(RunOptions options, ITrainingDisplay? display = null)
-    {
-        var recipe = RecipeFile.Read<FineTuningRecipe>(options.RecipePath, options.Overrides);
-        return SftLoop.Prepare(options, recipe, Path.Combine(options.Output, "prepared"), display ?? _display, TimeProvider.System);
-    }
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => SftLoop.Prepare(options, Recipe<FineTuningRecipe>(options), Work(options), display, TimeProvider.System);
 }

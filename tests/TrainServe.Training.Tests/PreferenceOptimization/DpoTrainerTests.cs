@@ -9,9 +9,9 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.PreferenceOptimization;
 
 [Collection(TorchFixture.Generator)]
-public sealed class DpoTrainerTests : IDisposable
+public sealed class DpoTrainerTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         data: { validation_fraction: 0.2 }
         training: { steps: 12, batch_rows: 8, micro_batch_rows: 4 }
         optimizer: { learning_rate: 0.002, min_learning_rate: 0.0002, warmup_steps: 2 }
@@ -19,17 +19,12 @@ public sealed class DpoTrainerTests : IDisposable
         checkpoint: { every_steps: 5 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public DpoTrainerTests()
+        : base(RecipeText, "pairs.jsonl", "base")
     {
-        TinyPackages.Write(_directory.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
-        _directory.WriteText("recipe.yaml", Recipe);
-        File.WriteAllLines(_directory.PathOf("pairs.jsonl"), Enumerable.Range(0, 64).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes {{i}}","rejected":"no {{i}}"}"""));
+        TinyPackages.Write(Files.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
+        File.WriteAllLines(Files.PathOf("pairs.jsonl"), Enumerable.Range(0, 64).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes {{i}}","rejected":"no {{i}}"}"""));
     }
-
-    public void Dispose() => _directory.Dispose();
 
     [Theory]
     [InlineData("sigmoid", 0.1, 0.69315)]
@@ -38,8 +33,8 @@ public sealed class DpoTrainerTests : IDisposable
     public void The_first_loss_is_that_of_a_policy_that_is_the_reference_and_then_it_falls(string loss, double beta, double first)
     {
         var (_, package) = Run("out", overrides: [$"dpo.loss={loss}", $"dpo.beta={beta}", "optimizer.warmup_steps=0"]);
-        Assert.Equal(first, _display.Steps[0].Loss, 1e-4);
-        Assert.True(_display.Steps[^1].Loss < 0.8 * first);
+        Assert.Equal(first, Display.Steps[0].Loss, 1e-4);
+        Assert.True(Display.Steps[^1].Loss < 0.8 * first);
         Assert.Equal(1, package!.Manifest!.Lineage.Results["validation/accuracy"], 0.1);
         Assert.False(package.Config.IsRewardModel);
     }
@@ -48,7 +43,7 @@ public sealed class DpoTrainerTests : IDisposable
     public void Rewards_of_both_sides_are_reported_apart()
     {
         Run("out");
-        var lines = File.ReadLines(_directory.PathOf("out", "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("event").GetString() == "train").ToList();
+        var lines = File.ReadLines(Files.PathOf("out", "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("event").GetString() == "train").ToList();
         var last = lines[^1];
         Assert.Equal(last.GetProperty("margin").GetDouble(), last.GetProperty("reward_chosen").GetDouble() - last.GetProperty("reward_rejected").GetDouble(), 1e-9);
         Assert.Equal(0, lines[0].GetProperty("reward_chosen").GetDouble(), 1e-4);
@@ -60,7 +55,7 @@ public sealed class DpoTrainerTests : IDisposable
         var (_, whole) = Run("whole");
         Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
         var (_, resumed) = Run("out", resume: true);
-        Assert.Contains(_display.Notes, note => note.Contains("are those of an earlier session", StringComparison.Ordinal));
+        Assert.Contains(Display.Notes, note => note.Contains("are those of an earlier session", StringComparison.Ordinal));
         Assert.Equal(File.ReadAllBytes(whole!.WeightsPath), File.ReadAllBytes(resumed!.WeightsPath));
     }
 
@@ -68,13 +63,13 @@ public sealed class DpoTrainerTests : IDisposable
     public void The_kept_reference_is_not_used_for_other_pairs_or_another_model()
     {
         Prepare(Options("out")).Dispose();
-        File.WriteAllText(_directory.PathOf("pairs.jsonl"), File.ReadAllText(_directory.PathOf("pairs.jsonl")).Replace("yes 7", "yes 8", StringComparison.Ordinal));
+        File.WriteAllText(Files.PathOf("pairs.jsonl"), File.ReadAllText(Files.PathOf("pairs.jsonl")).Replace("yes 7", "yes 8", StringComparison.Ordinal));
         Prepare(Options("out")).Dispose();
-        TinyPackages.Write(_directory.PathOf("other"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32), seed: 2);
-        Prepare(Options("out") with { Model = _directory.PathOf("other") }).Dispose();
-        Assert.Equal(3, _display.Notes.Count(note => note.Contains("128 answers were computed", StringComparison.Ordinal)));
-        Prepare(Options("out") with { Model = _directory.PathOf("other") }).Dispose();
-        Assert.Contains(_display.Notes, note => note.Contains("are those of an earlier session", StringComparison.Ordinal));
+        TinyPackages.Write(Files.PathOf("other"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32), seed: 2);
+        Prepare(Options("out") with { Model = Files.PathOf("other") }).Dispose();
+        Assert.Equal(3, Display.Notes.Count(note => note.Contains("128 answers were computed", StringComparison.Ordinal)));
+        Prepare(Options("out") with { Model = Files.PathOf("other") }).Dispose();
+        Assert.Contains(Display.Notes, note => note.Contains("are those of an earlier session", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -116,26 +111,9 @@ public sealed class DpoTrainerTests : IDisposable
     public void A_reward_model_is_refused()
     {
         var config = TinyModels.Config(TinyPackages.VocabSize) with { Architectures = [Core.ModelConfig.RewardModel], NumLabels = 1 };
-        TinyPackages.Write(_directory.PathOf("reward"), config);
-        Assert.Contains("is a reward model, which gives scores and no tokens", Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { Model = _directory.PathOf("reward") })).Message, StringComparison.Ordinal);
+        TinyPackages.Write(Files.PathOf("reward"), config);
+        Assert.Contains("is a reward model, which gives scores and no tokens", Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { Model = Files.PathOf("reward") })).Message, StringComparison.Ordinal);
     }
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("pairs.jsonl")],
-        Model = _directory.PathOf("base"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private DpoTrainer Prepare(RunOptions options, ITrainingDisplay? display = null) =>
-        DpoTrainer.Prepare(options, RecipeFile.Read<DpoRecipe>(options.RecipePath, options.Overrides), Path.Combine(options.Output, "prepared"), display ?? _display, TimeProvider.System);
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => DpoTrainer.Prepare(options, Recipe<DpoRecipe>(options), Work(options), display, TimeProvider.System);
 }

@@ -10,9 +10,9 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.Reinforcement;
 
 [Collection(TorchFixture.Generator)]
-public sealed class GrpoTrainerTests : IDisposable
+public sealed class GrpoTrainerTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         rollout: { prompts: 4, max_new_tokens: 4 }
         update: { iterations: 5, epochs: 1, minibatch_rows: 8, micro_batch_rows: 4 }
         grpo: { group_size: 4 }
@@ -22,17 +22,12 @@ public sealed class GrpoTrainerTests : IDisposable
         checkpoint: { every_steps: 2 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public GrpoTrainerTests()
+        : base(RecipeText, "prompts.jsonl", "policy")
     {
-        TinyPackages.Write(_directory.PathOf("policy"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
-        _directory.WriteText("recipe.yaml", Recipe);
-        File.WriteAllLines(_directory.PathOf("prompts.jsonl"), Enumerable.Range(0, 24).Select(i => $$"""{"context":"{{i}}+1=","continuation":"{{i + 1}}"}"""));
+        TinyPackages.Write(Files.PathOf("policy"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
+        File.WriteAllLines(Files.PathOf("prompts.jsonl"), Enumerable.Range(0, 24).Select(i => $$"""{"context":"{{i}}+1=","continuation":"{{i + 1}}"}"""));
     }
-
-    public void Dispose() => _directory.Dispose();
 
     [Theory]
     [InlineData("grpo", "tokens", "penalize")]
@@ -66,8 +61,8 @@ public sealed class GrpoTrainerTests : IDisposable
         // Every answer gets 1, and none is charged for its length.
         var (_, package) = Run("out", overrides: ["rewards.0.pattern=\"(?s).*\"", "grpo.truncated=keep", "update.iterations=1"]);
         Assert.Equal(1, Metrics("out")[0].GetProperty("flat_groups").GetDouble());
-        Assert.Equal(0, _display.Steps[0].GradientNorm);
-        Assert.Equal(File.ReadAllBytes(_directory.PathOf("policy", "model.safetensors")), File.ReadAllBytes(package!.WeightsPath));
+        Assert.Equal(0, Display.Steps[0].GradientNorm);
+        Assert.Equal(File.ReadAllBytes(Files.PathOf("policy", "model.safetensors")), File.ReadAllBytes(package!.WeightsPath));
     }
 
     [Fact]
@@ -78,17 +73,17 @@ public sealed class GrpoTrainerTests : IDisposable
         var line = Metrics("out")[0];
         Assert.Equal(1 - line.GetProperty("ended").GetDouble(), line.GetProperty("masked").GetDouble());
         Assert.Equal(1, line.GetProperty("masked").GetDouble());
-        Assert.Equal(File.ReadAllBytes(_directory.PathOf("policy", "model.safetensors")), File.ReadAllBytes(package!.WeightsPath));
+        Assert.Equal(File.ReadAllBytes(Files.PathOf("policy", "model.safetensors")), File.ReadAllBytes(package!.WeightsPath));
     }
 
     [Fact]
     public void A_record_that_cannot_be_judged_is_named_before_the_first_step()
     {
-        File.AppendAllLines(_directory.PathOf("prompts.jsonl"), ["""{"context":"no sum","continuation":"none"}"""]);
+        File.AppendAllLines(Files.PathOf("prompts.jsonl"), ["""{"context":"no sum","continuation":"none"}"""]);
         var error = Assert.Throws<InvalidDataException>(() => Run("out", overrides: ["rewards=[{kind: arithmetic}]"]));
         Assert.Contains("prompts.jsonl:25: the reward arithmetic cannot judge an answer: the prompt holds no sum", error.Message, StringComparison.Ordinal);
         Run("lenient", overrides: ["rewards=[{kind: arithmetic}]", "on_reward_error=zero", "update.iterations=1"]);
-        Assert.Contains(_display.Notes, note => note.StartsWith("1 prompts cannot be judged", StringComparison.Ordinal));
+        Assert.Contains(Display.Notes, note => note.StartsWith("1 prompts cannot be judged", StringComparison.Ordinal));
     }
 
     [Theory]
@@ -122,9 +117,9 @@ public sealed class GrpoTrainerTests : IDisposable
     public void The_best_of_several_answers_is_the_one_with_the_highest_score()
     {
         var config = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32) with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 };
-        var reward = TinyPackages.Write(_directory.PathOf("reward"), config, seed: 3);
-        using var best = new BestOfN(ModelPackage.Open(_directory.PathOf("policy")), reward, samples: 5, new RolloutSection { MaxNewTokens = 4 }, seed: 1);
-        var prompts = Core.Data.PromptReader.ReadAll([_directory.PathOf("prompts.jsonl")], Core.Data.BadRecords.Strict()).Take(3).ToList();
+        var reward = TinyPackages.Write(Files.PathOf("reward"), config, seed: 3);
+        using var best = new BestOfN(ModelPackage.Open(Files.PathOf("policy")), reward, samples: 5, new RolloutSection { MaxNewTokens = 4 }, seed: 1);
+        var prompts = Core.Data.PromptReader.ReadAll([Files.PathOf("prompts.jsonl")], Core.Data.BadRecords.Strict()).Take(3).ToList();
         var ranked = best.Answer(prompts).ToList();
         Assert.Equal(3, ranked.Count);
         Assert.All(ranked, answers =>
@@ -134,24 +129,5 @@ public sealed class GrpoTrainerTests : IDisposable
         });
     }
 
-    private List<JsonElement> Metrics(string output) => [.. File.ReadLines(_directory.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("event").GetString() == "train")];
-
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("prompts.jsonl")],
-        Model = _directory.PathOf("policy"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private GrpoTrainer Prepare(RunOptions options, ITrainingDisplay? display = null) =>
-        GrpoTrainer.Prepare(options, RecipeFile.Read<GrpoRecipe>(options.RecipePath, options.Overrides), display ?? _display, TimeProvider.System);
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => GrpoTrainer.Prepare(options, Recipe<GrpoRecipe>(options), display, TimeProvider.System);
 }

@@ -10,9 +10,9 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.Reinforcement;
 
 [Collection(TorchFixture.Generator)]
-public sealed class PpoTrainerTests : IDisposable
+public sealed class PpoTrainerTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         rollout: { prompts: 8, max_new_tokens: 6 }
         update: { iterations: 5, epochs: 2, minibatch_rows: 4, micro_batch_rows: 2 }
         ppo: { normalization_samples: 16 }
@@ -21,20 +21,15 @@ public sealed class PpoTrainerTests : IDisposable
         checkpoint: { every_steps: 2 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public PpoTrainerTests()
+        : base(RecipeText, "prompts.jsonl", "policy", "reward")
     {
         var config = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32);
-        TinyPackages.Write(_directory.PathOf("policy"), config);
-        TinyPackages.Write(_directory.PathOf("reward"), config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 }, seed: 3);
-        _directory.WriteText("recipe.yaml", Recipe);
+        TinyPackages.Write(Files.PathOf("policy"), config);
+        TinyPackages.Write(Files.PathOf("reward"), config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 }, seed: 3);
         // Prompts of different lengths: shorter ones are padded at their start while sampling.
-        File.WriteAllLines(_directory.PathOf("prompts.jsonl"), Enumerable.Range(0, 24).Select(i => $$"""{"prompt":"Q{{new string('?', i % 5)}}{{i}}"}"""));
+        File.WriteAllLines(Files.PathOf("prompts.jsonl"), Enumerable.Range(0, 24).Select(i => $$"""{"prompt":"Q{{new string('?', i % 5)}}{{i}}"}"""));
     }
-
-    public void Dispose() => _directory.Dispose();
 
     [Fact]
     public void Rewards_rise_and_everything_is_logged()
@@ -90,15 +85,15 @@ public sealed class PpoTrainerTests : IDisposable
     {
         Run("one", overrides: ["update.iterations=1", "update.micro_batch_rows=4"]);
         Run("four", overrides: ["update.iterations=1", "update.micro_batch_rows=1"]);
-        Assert.Equal(_display.Steps[0].Loss, _display.Steps[1].Loss, 1e-4);
-        Assert.Equal(_display.Steps[0].GradientNorm, _display.Steps[1].GradientNorm, 1e-2);
+        Assert.Equal(Display.Steps[0].Loss, Display.Steps[1].Loss, 1e-4);
+        Assert.Equal(Display.Steps[0].GradientNorm, Display.Steps[1].GradientNorm, 1e-2);
     }
 
     [Fact]
     public void The_first_policys_scores_are_made_normal()
     {
         Run("out", overrides: ["update.iterations=1", "ppo.normalization_samples=64", "ppo.missing_end_penalty=0", "rollout.prompts=24"]);
-        Assert.Contains(_display.Notes, note => note.Contains("of 64 answers of the first policy have mean 0", StringComparison.Ordinal));
+        Assert.Contains(Display.Notes, note => note.Contains("of 64 answers of the first policy have mean 0", StringComparison.Ordinal));
         // 24 other answers: their mean has a standard deviation of a fifth.
         Assert.InRange(Metrics("out")[0].GetProperty("score").GetDouble(), -1, 1);
     }
@@ -125,10 +120,10 @@ public sealed class PpoTrainerTests : IDisposable
     [Fact]
     public void A_reward_model_of_another_tokenizer_and_a_language_model_in_its_place_are_refused()
     {
-        Assert.Contains("is no reward model: it has no score", Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { RewardModel = _directory.PathOf("policy") })).Message, StringComparison.Ordinal);
-        string tokenizer = _directory.PathOf("reward", "tokenizer.json");
+        Assert.Contains("is no reward model: it has no score", Assert.Throws<InvalidDataException>(() => Prepare(Options("out") with { RewardModel = Files.PathOf("policy") })).Message, StringComparison.Ordinal);
+        string tokenizer = Files.PathOf("reward", "tokenizer.json");
         File.WriteAllText(tokenizer, File.ReadAllText(tokenizer) + " ");
-        File.Delete(_directory.PathOf("reward", "manifest.json"));
+        File.Delete(Files.PathOf("reward", "manifest.json"));
         Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
         Assert.Contains("give --reward DIR", Assert.Throws<RecipeException>(() => Prepare(Options("out") with { RewardModel = null })).Message, StringComparison.Ordinal);
     }
@@ -136,7 +131,7 @@ public sealed class PpoTrainerTests : IDisposable
     [Fact]
     public void Prompts_that_leave_no_room_for_an_answer_are_left_out_and_counted()
     {
-        File.AppendAllLines(_directory.PathOf("prompts.jsonl"), [$$"""{"prompt":"{{new string('x', 40)}}"}"""]);
+        File.AppendAllLines(Files.PathOf("prompts.jsonl"), [$$"""{"prompt":"{{new string('x', 40)}}"}"""]);
         using var run = Prepare(Options("out"));
         Assert.Contains("24 prompts, 0 held out, 1 left out because they are longer than 26 tokens", Assert.Single(run.Plan.Notes), StringComparison.Ordinal);
         Assert.Contains("have a context of 32 tokens".Replace("have", "has", StringComparison.Ordinal),
@@ -148,15 +143,15 @@ public sealed class PpoTrainerTests : IDisposable
     {
         Run("out", overrides: ["data.validation_fraction=0.3", "validation.every_steps=2"]);
         // Before the first step, after steps 2 and 4, and at the end.
-        Assert.Equal(4, _display.Validations.Count);
+        Assert.Equal(4, Display.Validations.Count);
     }
 
     // A policy that says a or b, and a reward model that looks at the last token alone: 1 for a, -1 for all others.
     private void LikeA()
     {
         const int width = 32;
-        var config = ModelPackage.Open(_directory.PathOf("policy")).Config;
-        RandomWeights.Write(_directory.PathOf("policy", "model.safetensors"), config, 1, (name, values) =>
+        var config = ModelPackage.Open(Files.PathOf("policy")).Config;
+        RandomWeights.Write(Files.PathOf("policy", "model.safetensors"), config, 1, (name, values) =>
         {
             for (int row = 0; row < config.VocabSize && name is "model.embed_tokens.weight" or "lm_head.weight"; row++)
             {
@@ -164,7 +159,7 @@ public sealed class PpoTrainerTests : IDisposable
                 values[row * width] = name is "lm_head.weight" ? row is 'a' or 'b' ? 0 : -10 : 5;
             }
         });
-        RandomWeights.Write(_directory.PathOf("reward", "model.safetensors"), ModelPackage.Open(_directory.PathOf("reward")).Config, 3, (name, values) =>
+        RandomWeights.Write(Files.PathOf("reward", "model.safetensors"), ModelPackage.Open(Files.PathOf("reward")).Config, 3, (name, values) =>
         {
             for (int i = 0; i < values.Length; i++)
             {
@@ -174,29 +169,9 @@ public sealed class PpoTrainerTests : IDisposable
                     : name.EndsWith("norm.weight", StringComparison.Ordinal) ? 1 : values[i];
             }
         });
-        File.Delete(_directory.PathOf("policy", "manifest.json"));
-        File.Delete(_directory.PathOf("reward", "manifest.json"));
+        File.Delete(Files.PathOf("policy", "manifest.json"));
+        File.Delete(Files.PathOf("reward", "manifest.json"));
     }
 
-    private List<JsonElement> Metrics(string output) => [.. File.ReadLines(_directory.PathOf(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(line => line.GetProperty("event").GetString() == "train")];
-
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("prompts.jsonl")],
-        Model = _directory.PathOf("policy"),
-        RewardModel = _directory.PathOf("reward"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private PpoTrainer Prepare(RunOptions options, ITrainingDisplay? display = null) =>
-        PpoTrainer.Prepare(options, RecipeFile.Read<PpoRecipe>(options.RecipePath, options.Overrides), display ?? _display, TimeProvider.System);
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => PpoTrainer.Prepare(options, Recipe<PpoRecipe>(options), display, TimeProvider.System);
 }

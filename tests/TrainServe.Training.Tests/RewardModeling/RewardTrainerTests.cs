@@ -13,9 +13,9 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.RewardModeling;
 
 [Collection(TorchFixture.Generator)]
-public sealed class RewardTrainerTests : IDisposable
+public sealed class RewardTrainerTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         data: { validation_fraction: 0.2 }
         training: { steps: 12, batch_rows: 8, micro_batch_rows: 4 }
         optimizer: { learning_rate: 0.003, warmup_steps: 2 }
@@ -23,17 +23,12 @@ public sealed class RewardTrainerTests : IDisposable
         checkpoint: { every_steps: 5 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public RewardTrainerTests()
+        : base(RecipeText, "pairs.jsonl", "base")
     {
-        TinyPackages.Write(_directory.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
-        _directory.WriteText("recipe.yaml", Recipe);
-        File.WriteAllLines(_directory.PathOf("pairs.jsonl"), Enumerable.Range(0, 64).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes {{i}}","rejected":"no {{i}}"}"""));
+        TinyPackages.Write(Files.PathOf("base"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32));
+        File.WriteAllLines(Files.PathOf("pairs.jsonl"), Enumerable.Range(0, 64).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes {{i}}","rejected":"no {{i}}"}"""));
     }
-
-    public void Dispose() => _directory.Dispose();
 
     [Fact]
     public void A_reward_model_learns_which_answers_are_liked_and_is_a_model_of_its_own()
@@ -70,7 +65,7 @@ public sealed class RewardTrainerTests : IDisposable
     public void A_reward_model_can_be_trained_further()
     {
         Run("first");
-        using var run = Prepare(Options("second") with { Model = _directory.PathOf("first") });
+        using var run = Prepare(Options("second") with { Model = Files.PathOf("first") });
         var (_, package) = run.Run(CancellationToken.None);
         Assert.True(package!.Config.IsRewardModel);
         Assert.Equal("reward", package.Manifest!.Lineage.Stage);
@@ -82,33 +77,33 @@ public sealed class RewardTrainerTests : IDisposable
         double Loss(string output, int micro)
         {
             Run(output, overrides: ["training.steps=1", $"training.micro_batch_rows={micro}", "validation.every_steps=100"]);
-            return _display.Steps[^1].Loss;
+            return Display.Steps[^1].Loss;
         }
         Assert.Equal(Loss("one", 8), Loss("four", 2), 1e-5);
-        Assert.Equal(_display.Steps[0].GradientNorm, _display.Steps[1].GradientNorm, 1e-4);
+        Assert.Equal(Display.Steps[0].GradientNorm, Display.Steps[1].GradientNorm, 1e-4);
     }
 
     [Fact]
     public void Scores_along_the_answers_and_the_next_token_are_learned_beside_them_in_any_micro_batches()
     {
         string[] both = ["reward.every_token=0.5", "reward.language_modeling=0.2"];
-        TinyPackages.Write(_directory.PathOf("base-tied"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32) with { TieWordEmbeddings = true });
+        TinyPackages.Write(Files.PathOf("base-tied"), TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32) with { TieWordEmbeddings = true });
         IReadOnlyDictionary<string, double> Step(string output, int micro)
         {
-            using var run = Prepare(Options(output, overrides: [.. both, "training.steps=30", $"training.micro_batch_rows={micro}", "validation.every_steps=100"]) with { Model = _directory.PathOf("base-tied") });
+            using var run = Prepare(Options(output, overrides: [.. both, "training.steps=30", $"training.micro_batch_rows={micro}", "validation.every_steps=100"]) with { Model = Files.PathOf("base-tied") });
             run.Run(CancellationToken.None);
-            return _display.Steps[^1].Scalars;
+            return Display.Steps[^1].Scalars;
         }
         var (whole, parts) = (Step("whole", 8), Step("parts", 2));
         // Where they begin the head knows nothing: ln 2 at every place, and ln V for the next token.
-        var first = _display.Steps[0].Scalars;
+        var first = Display.Steps[0].Scalars;
         Assert.InRange(first["loss_every_token"], 0.5, 0.9);
         Assert.InRange(first["loss_language_modeling"], 4, 7);
         Assert.True(whole["loss_every_token"] < 0.2, $"{whole["loss_every_token"]}");
         Assert.True(whole["loss_language_modeling"] < 0.6 * first["loss_language_modeling"], $"{whole["loss_language_modeling"]}");
-        Assert.Equal(first["loss_every_token"], _display.Steps[30].Scalars["loss_every_token"], 1e-5);
-        Assert.Equal(first["loss_language_modeling"], _display.Steps[30].Scalars["loss_language_modeling"], 1e-4);
-        Assert.Equal(_display.Steps[0].GradientNorm, _display.Steps[30].GradientNorm, 1e-3);
+        Assert.Equal(first["loss_every_token"], Display.Steps[30].Scalars["loss_every_token"], 1e-5);
+        Assert.Equal(first["loss_language_modeling"], Display.Steps[30].Scalars["loss_language_modeling"], 1e-4);
+        Assert.Equal(Display.Steps[0].GradientNorm, Display.Steps[30].GradientNorm, 1e-3);
         Assert.Equal(1, parts["accuracy"]);
     }
 
@@ -120,7 +115,7 @@ public sealed class RewardTrainerTests : IDisposable
     public void A_pair_of_which_either_side_is_too_long_is_left_out_and_counted()
     {
         string much = new('a', 40);
-        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}""", $$"""{"prompt":"P","chosen":"{{much}}","rejected":"short"}"""]);
+        File.AppendAllLines(Files.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}""", $$"""{"prompt":"P","chosen":"{{much}}","rejected":"short"}"""]);
         using var run = Prepare(Options("out"));
         Assert.Contains("2 left out because a side is longer than 32 tokens", Assert.Single(run.Plan.Notes), StringComparison.Ordinal);
         Assert.Contains("chosen   yes", run.Plan.Preview, StringComparison.Ordinal);
@@ -133,7 +128,7 @@ public sealed class RewardTrainerTests : IDisposable
     [InlineData("""{"prompt":"P","chosen":"a","rejected":"b","margin":"much"}""", "pairs.jsonl:65: the field 'margin' must be a number")]
     public void A_bad_pair_stops_the_run_with_file_and_line_or_is_counted(string record, string fault)
     {
-        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [record]);
+        File.AppendAllLines(Files.PathOf("pairs.jsonl"), [record]);
         Assert.Contains(fault, Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
         using var run = Prepare(Options("out", overrides: ["data.skip_bad_records=true"]));
         Assert.Contains("1 left out", run.Plan.Notes[0], StringComparison.Ordinal);
@@ -156,26 +151,9 @@ public sealed class RewardTrainerTests : IDisposable
     public void Changed_pairs_are_refused_on_resume()
     {
         Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(8)));
-        File.WriteAllText(_directory.PathOf("pairs.jsonl"), File.ReadAllText(_directory.PathOf("pairs.jsonl")).Replace("yes 7", "yes 8", StringComparison.Ordinal));
+        File.WriteAllText(Files.PathOf("pairs.jsonl"), File.ReadAllText(Files.PathOf("pairs.jsonl")).Replace("yes 7", "yes 8", StringComparison.Ordinal));
         Assert.Contains("the content of the data source pairs was", Assert.Throws<RecipeException>(() => Run("out", resume: true)).Message, StringComparison.Ordinal);
     }
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, ITrainingDisplay? display = null, string[]? overrides = null)
-    {
-        using var run = Prepare(Options(output, resume, overrides), display);
-        return run.Run(CancellationToken.None);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf("pairs.jsonl")],
-        Model = _directory.PathOf("base"),
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private RewardTrainer Prepare(RunOptions options, ITrainingDisplay? display = null) =>
-        RewardTrainer.Prepare(options, RecipeFile.Read<RewardRecipe>(options.RecipePath, options.Overrides), display ?? _display, TimeProvider.System);
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => RewardTrainer.Prepare(options, Recipe<RewardRecipe>(options), display, TimeProvider.System);
 }
