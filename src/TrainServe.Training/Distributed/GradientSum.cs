@@ -63,7 +63,7 @@ public sealed class GradientSum
             {
                 if (isSomewhere > 0 && parameter.grad is null)
                 {
-                    parameter.grad = zeros_like(parameter).DetachFromDisposeScope();
+                    parameter.grad = zeros_like(parameter);
                 }
             }
         }
