@@ -79,7 +79,7 @@ public sealed class DpoTrainerTests : StageRuns
     [InlineData("""{"prompt":[{"role":"assistant","content":"P"}],"chosen":"a","rejected":"b"}""", "pairs.jsonl:65: the conversation with the chosen answer")]
     public void A_bad_pair_stops_the_run_with_file_and_line_or_is_counted(string record, string fault)
     {
-        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [record]);
+        File.AppendAllLines(Files.PathOf("pairs.jsonl"), [record]);
         Assert.Contains(fault, Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
         using var run = Prepare(Options("out", overrides: ["data.skip_bad_records=true"]));
         Assert.Contains("1 left out", run.Plan.Notes[0], StringComparison.Ordinal);
@@ -89,19 +89,19 @@ public sealed class DpoTrainerTests : StageRuns
     public void Pairs_that_are_too_long_are_counted_and_without_any_other_there_is_no_run()
     {
         string much = new('a', 40);
-        File.AppendAllLines(_directory.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}"""]);
+        File.AppendAllLines(Files.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}"""]);
         using (var run = Prepare(Options("out")))
         {
             Assert.Contains("1 left out because a side is longer than 32 tokens", run.Plan.Notes[0], StringComparison.Ordinal);
         }
-        File.WriteAllLines(_directory.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}""", $$"""{"prompt":"P","chosen":"{{much}}","rejected":"short"}"""]);
+        File.WriteAllLines(Files.PathOf("pairs.jsonl"), [$$"""{"prompt":"P","chosen":"short","rejected":"{{much}}"}""", $$"""{"prompt":"P","chosen":"{{much}}","rejected":"short"}"""]);
         Assert.Contains("pairs.jsonl has no pair to train on: 2 are longer than 32 tokens", Assert.Throws<InvalidDataException>(() => Prepare(Options("none"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void A_format_that_is_not_known_is_named_with_the_fields_that_it_has()
     {
-        File.WriteAllLines(_directory.PathOf("pairs.jsonl"), ["""{"question":"P","good":"a","bad":"b"}"""]);
+        File.WriteAllLines(Files.PathOf("pairs.jsonl"), ["""{"question":"P","good":"a","bad":"b"}"""]);
         string message = Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message;
         Assert.Contains("pairs.jsonl:1: the record has the fields question, good, bad, which is none of the known formats", message, StringComparison.Ordinal);
         Assert.Contains("prompt, chosen and rejected", message, StringComparison.Ordinal);

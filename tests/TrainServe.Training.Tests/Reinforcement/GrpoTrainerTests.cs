@@ -103,14 +103,14 @@ public sealed class GrpoTrainerTests : StageRuns
     {
         var config = TinyModels.Config(TinyPackages.VocabSize, hiddenSize: 32, intermediateSize: 64, maxPositions: 32);
         var options = Options("out", overrides: ["rewards=[{kind: model}]"]);
-        Assert.Contains("is no reward model: it has no score", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = _directory.PathOf("policy") })).Message, StringComparison.Ordinal);
-        TinyPackages.Write(_directory.PathOf("reward"), config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 }, seed: 3);
-        string tokenizer = _directory.PathOf("reward", "tokenizer.json");
+        Assert.Contains("is no reward model: it has no score", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = Files.PathOf("policy") })).Message, StringComparison.Ordinal);
+        TinyPackages.Write(Files.PathOf("reward"), config with { Architectures = [ModelConfig.RewardModel], NumLabels = 1 }, seed: 3);
+        string tokenizer = Files.PathOf("reward", "tokenizer.json");
         File.WriteAllText(tokenizer, File.ReadAllText(tokenizer) + " ");
-        File.Delete(_directory.PathOf("reward", "manifest.json"));
-        Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = _directory.PathOf("reward") })).Message, StringComparison.Ordinal);
+        File.Delete(Files.PathOf("reward", "manifest.json"));
+        Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() => Prepare(options with { RewardModel = Files.PathOf("reward") })).Message, StringComparison.Ordinal);
         Assert.Contains("was made with another tokenizer than", Assert.Throws<InvalidDataException>(() =>
-            new BestOfN(ModelPackage.Open(_directory.PathOf("policy")), ModelPackage.Open(_directory.PathOf("reward")), samples: 2, new RolloutSection(), seed: 1)).Message, StringComparison.Ordinal);
+            new BestOfN(ModelPackage.Open(Files.PathOf("policy")), ModelPackage.Open(Files.PathOf("reward")), samples: 2, new RolloutSection(), seed: 1)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
