@@ -115,6 +115,19 @@ public sealed class PreferenceFindingsTests : IDisposable
     }
 
     [Fact]
+    public void Pairs_that_are_too_long_for_the_reward_model_are_counted_and_without_any_other_there_is_no_result()
+    {
+        var package = TinyPackages.Write(_directory.PathOf("model"));
+        var template = package.LoadChatTemplate(package.LoadTokenizer());
+        PreferencePair[] pairs = [Pair("p", "yes", "no"), Pair("q", "yes", new string('n', 100)), Pair("r", new string('y', 100), "no")];
+        using var judge = new FakeJudge(row => row.Length) { ContextLength = 50 };
+        var result = PreferenceTask.Run(pairs, judge, template);
+        Assert.Equal(1, result.Count);
+        Assert.Equal(2, result.Metrics["over_long"]);
+        Assert.Contains("Of 2 pairs none fits the reward model's context of 50 tokens", Assert.Throws<InvalidDataException>(() => PreferenceTask.Run(pairs[1..], judge, template)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Pairs_that_the_model_has_read_before_are_counted_apart()
     {
         var package = TinyPackages.Write(_directory.PathOf("model"));

@@ -8,7 +8,7 @@ namespace TrainServe.Evaluation.Reporting;
 public static class EvaluationPage
 {
     // What lies between 0 and 1 by its nature, and is worth a bar.
-    private static readonly string[] Rates = ["accuracy", "accuracy_by_length", "accuracy_length_balanced", "accuracy_clean", "accuracy_contaminated", "baseline", "exact_match", "win_rate", "refusal", "over_refusal"];
+    private static readonly string[] Rates = ["accuracy", "accuracy_by_length", "accuracy_length_balanced", "accuracy_clean", "accuracy_contaminated", "baseline", "baseline_length_balanced", "exact_match", "win_rate", "refusal", "over_refusal"];
 
     /// <param name="report">What was found.</param>
     /// <returns>HTML.</returns>
