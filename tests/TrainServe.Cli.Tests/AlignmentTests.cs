@@ -105,9 +105,10 @@ public sealed class AlignmentTests : IDisposable
     public async Task Pairs_of_several_files_share_their_folds_and_each_file_has_findings_of_its_own()
     {
         // The second file asks half of what the first does, in other conversations; one record of it is bad.
-        File.WriteAllLines(_directory.PathOf("more.jsonl"), [.. Enumerable.Range(10, 20).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes, surely","rejected":"no"}"""), """{"prompt":"Q","chosen":"same","rejected":"same"}"""]);
+        Directory.CreateDirectory(_directory.PathOf("further"));
+        File.WriteAllLines(_directory.PathOf("further", "more.jsonl"), [.. Enumerable.Range(10, 20).Select(i => $$"""{"prompt":"Q{{i}}","chosen":"yes, surely","rejected":"no"}"""), """{"prompt":"Q","chosen":"same","rejected":"same"}"""]);
         string folds = _directory.PathOf("folds");
-        string[] divide = ["data", "folds", "--input", _directory.PathOf("pairs.jsonl"), _directory.PathOf("more.jsonl"), "--count", "3", "--output", folds];
+        string[] divide = ["data", "folds", "--input", _directory.PathOf("pairs.jsonl"), _directory.PathOf("further"), "--count", "3", "--output", folds];
         var refused = await ConsoleHost.RunAsync(divide);
         Assert.Equal(1, refused.ExitCode);
         Assert.Contains("more.jsonl:21: chosen and rejected are the same", refused.Error, StringComparison.Ordinal);

@@ -12,7 +12,7 @@ public static class DataFoldsCommand
 {
     public static Command Create()
     {
-        var input = new Option<string[]>("--input") { Description = "Files of preference pairs (.jsonl, .json, also .gz).", Required = true, AllowMultipleArgumentsPerToken = true };
+        var input = new Option<string[]>("--input") { Description = "Files of preference pairs (.jsonl, .json, also .gz), or directories of such files.", Required = true, AllowMultipleArgumentsPerToken = true };
         var count = new Option<int>("--count") { Description = "Folds.", DefaultValueFactory = _ => 5 };
         var output = new Option<string>("--output") { Description = "A directory; fold-1 and so on below it get train.jsonl and test.jsonl, or with several files the directories train and test with one file of each name.", Required = true };
         var skip = new Option<bool>("--skip-bad-records") { Description = "Count and leave out records that cannot be used, rather than stop." };
@@ -24,7 +24,7 @@ public static class DataFoldsCommand
             }
         });
         var command = new Command("folds", "Divides preference pairs into folds by their prompts.") { input, count, output, skip };
-        command.SetAction(arguments => Write(arguments.GetRequiredValue(input), arguments.GetValue(count), arguments.GetRequiredValue(output), arguments.GetValue(skip)));
+        command.SetAction(arguments => Write([.. DataFiles.Expand(arguments.GetRequiredValue(input))], arguments.GetValue(count), arguments.GetRequiredValue(output), arguments.GetValue(skip)));
         return command;
     }
 
