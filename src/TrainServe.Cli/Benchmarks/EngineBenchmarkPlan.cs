@@ -25,6 +25,7 @@ public sealed record EngineBenchmarkPlan(IReadOnlyList<string> Precisions, IRead
         Require(Precisions.Count > 0, $"{package.Directory} has no export; make one with: trainserve export --model {package.Directory}");
         Require(Batches.Count > 0 && Batches.All(batch => batch is >= 1 and <= 256), "--batch must be from 1 to 256.");
         Require(PromptTokens >= 2 && Steps >= 1 && Rounds >= 1 && Threads >= 0, "--prompt must be 2 or more, --steps and --rounds 1 or more, --threads 0 or more.");
+        Require(Steps >= 2 * Batches.Max(), $"--steps is {Steps}; it must be twice the largest batch at least, {2 * Batches.Max()}, or the engine's requests do not all run together.");
         Require(PromptTokens + Steps <= package.Config.MaxPositionEmbeddings, $"--prompt and --steps are {PromptTokens + Steps} tokens together; the model's context holds {package.Config.MaxPositionEmbeddings}.");
         return this with { Threads = Threads == 0 ? Environment.ProcessorCount : Threads };
 

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Runtime.ExceptionServices;
 using TrainServe.Core.Chat;
 using TrainServe.Core.Tokenization;
 
@@ -81,22 +83,37 @@ public sealed class ModelPackage
                 throw new InvalidDataException($"{ManifestPath} does not list {needed}.");
             }
         }
-        foreach (var file in manifest.Files)
+        var files = manifest.Files.Select(file => (File: file, Path: ContainedPath.Resolve(Directory, file.Path, ManifestPath))).ToList();
+        if (files.Select(item => FaultOfSize(item.File, item.Path)).FirstOrDefault(fault => fault is not null) is { } faultOfSize)
         {
-            string path = ContainedPath.Resolve(Directory, file.Path, ManifestPath);
-            var info = new FileInfo(path);
-            if (!info.Exists)
-            {
-                throw new InvalidDataException($"{path} is missing; {ModelManifest.FileName} lists it.");
-            }
-            if (info.Length != file.SizeBytes)
-            {
-                throw new InvalidDataException($"{path} has {info.Length} bytes where {ModelManifest.FileName} says {file.SizeBytes}.");
-            }
-            if (FileHash.OfFile(path) != file.Sha256)
-            {
-                throw new InvalidDataException($"{path} was changed: its SHA-256 is not the one in {ModelManifest.FileName}.");
-            }
+            throw new InvalidDataException(faultOfSize);
+        }
+        // Hashing is much of what a start takes. The largest files first, so that the cores end together.
+        try
+        {
+            Parallel.ForEach(Partitioner.Create(files.OrderByDescending(item => item.File.SizeBytes), EnumerablePartitionerOptions.NoBuffering), item => RequireHash(item.File, item.Path));
+        }
+        catch (AggregateException errors)
+        {
+            ExceptionDispatchInfo.Throw(errors.InnerExceptions[0]);
+        }
+    }
+
+    private static string? FaultOfSize(ManifestFile file, string path)
+    {
+        var info = new FileInfo(path);
+        if (!info.Exists)
+        {
+            return $"{path} is missing; {ModelManifest.FileName} lists it.";
+        }
+        return info.Length == file.SizeBytes ? null : $"{path} has {info.Length} bytes where {ModelManifest.FileName} says {file.SizeBytes}.";
+    }
+
+    private static void RequireHash(ManifestFile file, string path)
+    {
+        if (FileHash.OfFile(path) != file.Sha256)
+        {
+            throw new InvalidDataException($"{path} was changed: its SHA-256 is not the one in {ModelManifest.FileName}.");
         }
     }
 

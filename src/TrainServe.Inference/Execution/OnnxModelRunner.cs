@@ -61,6 +61,7 @@ public sealed class OnnxModelRunner : IModelRunner
         try
         {
             session = KernelDomain.Open(sessionOptions, opened => new InferenceSession(graphPath, opened));
+            NativeHeap.Trim();
             RequireShape(session, config, graphPath);
             return new OnnxModelRunner(session, config, options);
         }

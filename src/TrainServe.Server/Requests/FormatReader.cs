@@ -43,6 +43,33 @@ internal static class FormatReader
         };
     }
 
+    /// <summary>An object with a <c>format</c> and one further setting that has only its usual value here.</summary>
+    /// <param name="json">Before the object.</param>
+    /// <param name="name">Of the parameter.</param>
+    /// <param name="setting">Of the other setting.</param>
+    /// <param name="usual">Its value.</param>
+    public static GrammarNode? ReadSettings(ref JsonRequestReader json, string name, string setting, string usual)
+    {
+        GrammarNode? format = null;
+        json.EnterObject();
+        while (json.NextProperty(out string key))
+        {
+            if (key == "format")
+            {
+                format = json.IsNull ? null : Read(ref json);
+            }
+            else if (key != setting)
+            {
+                throw json.UnknownParameter();
+            }
+            else if (!json.IsNull && json.ReadString() != usual)
+            {
+                throw InvalidRequestException.Unsupported($"{name}.{setting}", "models here have no such setting.");
+            }
+        }
+        return format;
+    }
+
     /// <summary>A schema, or the text of one.</summary>
     public static GrammarNode ReadSchema(ref JsonRequestReader json)
     {

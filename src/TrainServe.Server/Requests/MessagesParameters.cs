@@ -1,5 +1,4 @@
 using TrainServe.Core.Sampling;
-using TrainServe.Inference.Constraints;
 using static TrainServe.Server.Requests.ParameterRows;
 
 namespace TrainServe.Server.Requests;
@@ -25,7 +24,7 @@ internal static class MessagesParameters
             (ref json, request) => ToolReader.ReadChoiceOfAnthropic(ref json) is var (choice, parallel) ? request with { ToolChoice = choice, ParallelToolCalls = parallel } : request),
         Refused("thinking", "models here do not reason apart from their answer.", """{"type":"disabled"}"""),
         Honoured<MessagesRequest>("output_config", "format with a JSON schema that the answer is constrained to. Other efforts than high, the usual one, are refused.",
-            (ref json, request) => request with { Format = ReadOutputConfig(ref json) }),
+            (ref json, request) => request with { Format = FormatReader.ReadSettings(ref json, "output_config", "effort", "high") }),
         Honoured<MessagesRequest>("output_format", "The older name of output_config.format.", (ref json, request) => request with { Format = FormatReader.Read(ref json) }),
         WithoutEffect("cache_control", "A hint for a cache that changes no answer.", SkipObject),
         Refused("mcp_servers", "this server calls no other.", "[]"),
@@ -56,28 +55,4 @@ internal static class MessagesParameters
     ]);
 
     public static ParameterTable CountTable { get; } = new("POST /v1/messages/count_tokens", Prompt);
-
-    private static GrammarNode? ReadOutputConfig(ref JsonRequestReader json)
-    {
-        GrammarNode? format = null;
-        json.EnterObject();
-        while (json.NextProperty(out string key))
-        {
-            switch (key)
-            {
-                case "format":
-                    format = json.IsNull ? null : FormatReader.Read(ref json);
-                    break;
-                case "effort":
-                    if (!json.IsNull && json.ReadString() != "high")
-                    {
-                        throw InvalidRequestException.Unsupported("output_config.effort", "models here have no such setting.");
-                    }
-                    break;
-                default:
-                    throw json.UnknownParameter();
-            }
-        }
-        return format;
-    }
 }

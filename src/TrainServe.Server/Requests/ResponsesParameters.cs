@@ -89,25 +89,7 @@ internal static class ResponsesParameters
     private static ResponsesRequest ReadText(ref JsonRequestReader json, ResponsesRequest request)
     {
         var sent = json;
-        GrammarNode? format = null;
-        json.EnterObject();
-        while (json.NextProperty(out string key))
-        {
-            switch (key)
-            {
-                case "format":
-                    format = json.IsNull ? null : FormatReader.Read(ref json);
-                    break;
-                case "verbosity":
-                    if (!json.IsNull && json.ReadString() != "medium")
-                    {
-                        throw InvalidRequestException.Unsupported("text.verbosity", "models here have no such setting.");
-                    }
-                    break;
-                default:
-                    throw json.UnknownParameter();
-            }
-        }
+        var format = FormatReader.ReadSettings(ref json, "text", "verbosity", "medium");
         return request with { Format = format, Echo = request.Echo with { Text = sent.ReadElement() } };
     }
 }
