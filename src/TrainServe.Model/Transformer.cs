@@ -74,6 +74,9 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <remarks>Jain et al. 2023, arXiv:2310.05914, algorithm 1.</remarks>
     public double EmbeddingNoise { get; set; }
 
+    /// <summary>Whether every block keeps only its input for the backward pass, and is computed again there: less memory for a third more computation. It changes no number.</summary>
+    public bool ActivationCheckpointing { get; set; }
+
     /// <summary>Is called during a backward pass with the number of a block, from the last to the first, once the gradients of its weights are complete. It must not throw.</summary>
     public Action<int>? BlockGradientsDone { get; set; }
 
@@ -157,7 +160,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var context = Context(positionsBT, documentsBT is null ? mask : AttentionMask.Documents(documentsBT), cache, start, time);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = _blocks[layer].Forward(Bounded(xBTC, layer), context, layer);
+            xBTC = Through(layer, Bounded(xBTC, layer), context);
         }
         cache?.Advance(time);
         return _norm.call(xBTC).MoveToOuterDisposeScope();
@@ -206,6 +209,10 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         return rand_like(xBTC).mul_(LiveScalar.Of(2 * bound)).sub_(LiveScalar.Of(bound));
     }
 
+    private Tensor Through(int layer, Tensor xBTC, AttentionContext context) => ActivationCheckpointing && is_grad_enabled() && context.Cache is null
+        ? RecomputedBlock.Apply(xBTC, _blocks[layer], context, layer, draws: training && (_dropout > 0 || Config.AttentionDropout > 0))
+        : _blocks[layer].Forward(xBTC, context, layer);
+
     private Tensor FastBlocks(Tensor xBTC, Tensor? documentsBT)
     {
         bool drops = training && _dropout > 0;
@@ -214,7 +221,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var pass = new BlockPass(_rotary.Cos, _rotary.Sin, documentsBT is null ? null : BlockPass.FirstOf(documentsBT), drops ? _dropout : 0, seed);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps, _memory));
+            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps, _memory) { Recomputes = ActivationCheckpointing });
         }
         return NormFunction.Apply(xBTC, _norm);
     }

@@ -5,7 +5,7 @@ namespace TrainServe.Model.Kernels;
 // B batch, T time, N = B * T, C width, F inner width, H query heads, K key-value heads, D head size.
 // The residual stream and all sums are single precision; what the matrices multiply is bfloat16.
 
-/// <summary>A whole block, forward and backward by hand: matrices by libtorch in bfloat16, everything between them by the kernels. Twin: <see cref="TransformerBlock"/>.</summary>
+/// <summary>A whole block, forward and backward by hand: matrices by libtorch in bfloat16, everything between them by the kernels. Twin: <see cref="TransformerBlock"/>; of what is computed again <see cref="RecomputedBlock"/>.</summary>
 internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunction>
 {
     private const string StateKey = "state";
@@ -70,6 +70,11 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
             GateUp = Of(5),
             Down = Of(6),
         };
-        return (state.Forward().MoveToOuterDisposeScope(), state);
+        var result = state.Forward().MoveToOuterDisposeScope();
+        if (call.Recomputes)
+        {
+            state.Forget();
+        }
+        return (result, state);
     }
 }

@@ -39,7 +39,11 @@ internal sealed record BlockPass(Tensor Cos, Tensor Sin, int[]? First, double Dr
 }
 
 /// <summary>One block's place and shape, and the step's memory; null where nothing is kept from step to step.</summary>
-internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon, StepMemory? Memory = null);
+internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon, StepMemory? Memory = null)
+{
+    /// <summary>Whether only the block's input is kept for the backward pass.</summary>
+    public bool Recomputes { get; init; }
+}
 
 /// <summary>A matrix of a block: in bfloat16, and the weight itself if its gradient is the step memory's to write.</summary>
 internal readonly record struct Matrix(Tensor Half, Parameter? Owned)

@@ -7,7 +7,7 @@ namespace TrainServe.Model.Kernels;
 /// <summary>What a block keeps between forward and backward, and both of them.</summary>
 internal sealed unsafe class BlockState(BlockCall call) : IDisposable
 {
-    private readonly List<Tensor> _kept = [];
+    private readonly List<Tensor> _inputs = [], _kept = [];
     private Tensor? _normal1, _qkv, _logSum, _attended, _stream, _normal2, _gateUp, _inverse1, _inverse2;
 
     /// <summary>The residual stream that comes in, single precision, [B, T, C].</summary>
@@ -24,7 +24,7 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     public required Matrix Down { get; init; }
 
     /// <summary>Whether the gradient was computed already, so that what it needs is gone.</summary>
-    public bool IsSpent => _normal1 is null;
+    public bool IsSpent => _inputs.Count == 0;
 
     /// <summary>What a second backward pass gives: no numbers, so that the step is refused. An exception cannot pass through libtorch; it would end the process.</summary>
     /// <param name="shape">Of the first input.</param>
@@ -42,8 +42,20 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     {
         foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv.Half, Output.Half, GateUp.Half, Down.Half])
         {
-            Keep(tensor);
+            _inputs.Add(tensor.DetachFromDisposeScope());
         }
+        Compute();
+        var inner = Half(Rows, Inner);
+        SwiGluKernel.Forward(BFloat16(_gateUp!), BFloat16(inner), Rows, Inner);
+        var added = mm(inner, Down.Half.t());
+        var result = empty_like(X);
+        ResidualKernel.Add(Single(_stream!), BFloat16(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
+        return result;
+    }
+
+    // Everything that backward needs.
+    private void Compute()
+    {
         (_normal1, _inverse1) = (Kept(Half(Rows, Width)), Kept(Full(Rows)));
         NormKernel.Forward(new NormArguments
         {
@@ -63,18 +75,24 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
             Dropout = call.Pass.Mask(call.Layer, 0), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
         _gateUp = Kept(mm(_normal2, GateUp.Half.t()));
-        var inner = Half(Rows, Inner);
-        SwiGluKernel.Forward(BFloat16(_gateUp), BFloat16(inner), Rows, Inner);
-        var added = mm(inner, Down.Half.t());
-        var result = empty_like(X);
-        ResidualKernel.Add(Single(_stream), BFloat16(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
-        return result;
+    }
+
+    /// <summary>Frees everything but the inputs; <see cref="Backward"/> computes it again, with the same masks.</summary>
+    public void Forget()
+    {
+        _kept.ForEach(tensor => tensor.Dispose());
+        _kept.Clear();
+        _normal1 = _qkv = _logSum = _attended = _stream = _normal2 = _gateUp = _inverse1 = _inverse2 = null;
     }
 
     /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
     /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision; null for those that the step's memory has.</returns>
     public List<Tensor?> Backward(Tensor gradientBTC)
     {
+        if (_normal1 is null)
+        {
+            Compute();
+        }
         var added = Half(Rows, Width);
         ResidualKernel.Split(Single(gradientBTC), BFloat16(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
         Tensor inner = mm(added, Down.Half), gateUp = empty_like(_gateUp!);
@@ -100,12 +118,9 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
 
     public void Dispose()
     {
-        foreach (var tensor in _kept)
-        {
-            tensor.Dispose();
-        }
-        _kept.Clear();
-        _normal1 = _qkv = _logSum = _attended = _stream = _normal2 = _gateUp = _inverse1 = _inverse2 = null;
+        Forget();
+        _inputs.ForEach(tensor => tensor.Dispose());
+        _inputs.Clear();
     }
 
     private AttentionArguments Attention(int* first) => new()
@@ -146,9 +161,7 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
 
     private Tensor Kept(Tensor tensor)
     {
-        Keep(tensor);
+        _kept.Add(tensor.DetachFromDisposeScope());
         return tensor;
     }
-
-    private void Keep(Tensor tensor) => _kept.Add(tensor.DetachFromDisposeScope());
 }
