@@ -46,7 +46,8 @@ internal sealed class RecomputedBlock : autograd.SingleTensorFunction<Recomputed
         using var scope = NewDisposeScope();
         if (pass.IsSpent)
         {
-            return Kernels.BlockState.Spent(gradientBTC.shape, pass.Weights.Length + 2);
+            // A second backward pass: no numbers, so that the step is refused.
+            return [full_like(gradientBTC, LiveScalar.Of(double.NaN)).MoveToOuterDisposeScope(), .. Enumerable.Repeat<Tensor>(null!, pass.Weights.Length + 1)];
         }
         using var gradients = enable_grad();
         var (xBTC, yBTC) = pass.Again();
@@ -72,7 +73,7 @@ internal sealed class RecomputedBlock : autograd.SingleTensorFunction<Recomputed
         public void Keep(Tensor xBTC)
         {
             _x = Kept(xBTC.detach());
-            Context = context with { Cos = Kept(context.Cos.alias()), Sin = Kept(context.Sin.alias()), Mask = context.Mask is { } mask ? Kept(mask.alias()) : null };
+            Context = Context with { Cos = Kept(Context.Cos.alias()), Sin = Kept(Context.Sin.alias()), Mask = Context.Mask is { } mask ? Kept(mask.alias()) : null };
             if (!draws)
             {
                 return;

@@ -81,15 +81,18 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
     }
 
     [Theory]
-    [InlineData("float32", 1200, 16, 0.1, 1.4)] // short rows: logits and blocks
-    [InlineData("float32", 64, 256, 0.0, 1.2)] // long rows: attention
-    [InlineData("auto", 3000, 16, 0.1, 1.15)]
-    [InlineData("auto", 80, 256, 0.0, 1.15)]
-    public async Task The_memory_that_a_dry_run_foretells_is_near_what_the_run_takes(string precision, int rows, int columns, double dropout, double allowed)
+    [InlineData("float32", 1200, 16, 0.1, 2, false, 1.4)] // short rows: logits and blocks
+    [InlineData("float32", 64, 256, 0.0, 2, false, 1.2)] // long rows: attention
+    [InlineData("float32", 64, 256, 0.0, 12, true, 1.4)]
+    [InlineData("auto", 3000, 16, 0.1, 2, false, 1.15)]
+    [InlineData("auto", 80, 256, 0.0, 2, false, 1.15)]
+    [InlineData("auto", 80, 256, 0.0, 12, true, 1.3)]
+    public async Task The_memory_that_a_dry_run_foretells_is_near_what_the_run_takes(string precision, int rows, int columns, double dropout, int layers, bool recomputes, double allowed)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
         string[] shape = ["--set", string.Create(CultureInfo.InvariantCulture, $"data.sequence_length={columns}"), "--set", string.Create(CultureInfo.InvariantCulture, $"training.dropout={dropout}"),
-            "--set", $"training.precision={precision}", "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=64"];
+            "--set", $"training.precision={precision}", "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256", "--set", $"model.num_hidden_layers={layers}",
+            "--set", $"training.activation_checkpointing={(recomputes ? "true" : "false")}", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=64"];
         string[] large = [.. shape, "--set", string.Create(CultureInfo.InvariantCulture, $"training.batch_rows={rows}")], small = [.. shape, "--set", "training.batch_rows=1"];
         // What the runtime and libtorch take by themselves is the same in both.
         double measured = await PeakMebibytesAsync("large", large) - await PeakMebibytesAsync("small", small);
@@ -97,6 +100,26 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
         Assert.True(measured > 100, $"{measured} MiB are too few to compare.");
         TestContext.Current.TestOutputHelper?.WriteLine($"foretold {foretold} MiB, measured {measured} MiB");
         Assert.InRange(foretold / measured, 1 / allowed, allowed);
+    }
+
+    [Theory]
+    [Trait("Category", "Slow")]
+    [InlineData("float32")]
+    [InlineData("auto")]
+    public async Task Blocks_that_are_computed_again_take_a_part_of_the_memory(string precision)
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
+        string[] Settings(int rows, bool recomputes) =>
+        [
+            "--set", "data.sequence_length=256", "--set", "training.dropout=0", "--set", $"training.precision={precision}", "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256",
+            "--set", "model.num_hidden_layers=12", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=64",
+            "--set", $"training.batch_rows={rows}", "--set", $"training.activation_checkpointing={(recomputes ? "true" : "false")}",
+        ];
+        double least = await PeakMebibytesAsync("least", Settings(1, false));
+        double kept = await PeakMebibytesAsync("kept", Settings(48, false)) - least, again = await PeakMebibytesAsync("again", Settings(48, true)) - least;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{kept} MiB when kept, {again} MiB when computed again");
+        Assert.True(kept > 200, $"{kept} MiB are too few to compare.");
+        Assert.InRange(again / kept, 0, 0.4);
     }
 
     [Fact]

@@ -17,6 +17,10 @@ internal static class PlanText
         }
         string micro = plan.MicroBatchRows == plan.BatchRows ? "" : $" in parts of {plan.MicroBatchRows}";
         yield return $"steps: {plan.TotalSteps:N0} of {plan.BatchRows} rows{micro} of {plan.Columns} tokens: {plan.TotalTokens:N0} tokens, {plan.Epochs:N2} epochs";
+        if (plan.ActivationCheckpointing)
+        {
+            yield return "activation checkpointing: blocks are computed again in the backward pass, for less memory";
+        }
         if (plan.Processes.Size > 1)
         {
             yield return $"processes: {plan.Processes.Size}, {plan.BatchRows / plan.Processes.Size} rows of a step each; memory is what one of them takes";

@@ -50,11 +50,12 @@ internal sealed record PreferenceStage(string Stage, RunOptions Options, IPrefer
         Stage = Stage,
         Model = model.Config,
         // Both sides of a pair are rows.
-        Memory = MemoryEstimate.Of(model.Config, 2 * MicroRows, Columns, model.Kernels),
+        Memory = MemoryEstimate.Of(model.Config, 2 * MicroRows, Columns, model.Kernels, Recipe.Training.ActivationCheckpointing),
         Sources = Data.Summary(),
         Columns = Columns,
         BatchRows = Recipe.Training.BatchRows,
         MicroBatchRows = MicroRows,
+        ActivationCheckpointing = Recipe.Training.ActivationCheckpointing,
         Processes = Options.Processes,
         TotalSteps = objective.TotalSteps,
         RowsPerEpoch = order.Count,

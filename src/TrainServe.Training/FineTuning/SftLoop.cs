@@ -55,11 +55,12 @@ public sealed class SftLoop : ITrainingRun
         {
             Stage = Stage,
             Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model)),
+            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model), recipe.Training.ActivationCheckpointing),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            ActivationCheckpointing = recipe.Training.ActivationCheckpointing,
             IsOnGpu = model.Device.type == TorchSharp.DeviceType.CUDA,
             Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,
@@ -150,6 +151,7 @@ public sealed class SftLoop : ITrainingRun
     private TrainingOutcome TrainAdapters(CancellationToken stop)
     {
         _model.Kernels = TrainingKernels.Choose(_recipe.Training.Precision, _model);
+        _model.ActivationCheckpointing = _recipe.Training.ActivationCheckpointing;
         using var objective = new LoraObjective(_recipe, _model, _setup.Data, _setup.Validation, _options.Processes);
         var outcome = new ObjectiveTrainer(new ObjectiveSetup
         {

@@ -17,14 +17,16 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
     /// <param name="rows">Of a micro-batch, B.</param>
     /// <param name="columns">Tokens of a row, T.</param>
     /// <param name="kernels">What computes the step; libtorch's operators when null.</param>
-    public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null)
+    /// <param name="activationCheckpointing">Whether blocks keep only their inputs.</param>
+    public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null, bool activationCheckpointing = false)
     {
         long tokens = (long)rows * columns;
-        return new MemoryEstimate(16 * config.ParameterCount, (long)(GradientsInFlight * (kernels is { IsFast: true } ? Fast(config, tokens) : Plain(config, tokens))));
+        long activations = kernels is { IsFast: true } ? Fast(config, tokens, activationCheckpointing) : Plain(config, tokens, activationCheckpointing);
+        return new MemoryEstimate(16 * config.ParameterCount, (long)(GradientsInFlight * activations));
     }
 
     // Single precision throughout.
-    private static long Plain(ModelConfig config, long tokens)
+    private static long Plain(ModelConfig config, long tokens, bool recomputes)
     {
         long width = config.HiddenSize, query = Query(config);
         // A block keeps: two norms with their inputs, query-key-value before and after rotation, keys and values repeated for every head, attention's
@@ -32,18 +34,21 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
         long perLayer = 6 * width + 2 * Heads(config) + 4 * query + 4L * config.IntermediateSize;
         // Logits, their softmax, and its gradient.
         long head = 3L * config.VocabSize + 2 * width;
-        return 4 * tokens * (config.NumHiddenLayers * perLayer + head);
+        // With every block's input there is either the head, or one block that was computed again.
+        long blocks = recomputes ? config.NumHiddenLayers * width + Math.Max(perLayer, head) : config.NumHiddenLayers * perLayer + head;
+        return 4 * tokens * blocks;
     }
 
     // Streams are single precision, what a block computes is bfloat16; logits are never kept.
-    private static long Fast(ModelConfig config, long tokens)
+    private static long Fast(ModelConfig config, long tokens, bool recomputes)
     {
         long width = config.HiddenSize, inner = config.IntermediateSize;
         // A block keeps: both streams, both normalised, query-key-value, attention's output, gate and up.
         long perLayer = 2 * 4 * width + 2 * 2 * width + 2 * Heads(config) + 2 * Query(config) + 2 * 2 * inner;
         // One block's gradients: gate, up and their product, query-key-value, attention's output, streams and normalised. And the head's input with its gradient.
         long once = 3 * 2 * inner + 2 * Heads(config) + 2 * Query(config) + 3 * 4 * width + 3 * 2 * width + 3 * 4 * width;
-        return tokens * (config.NumHiddenLayers * perLayer + once) + 2 * config.ParameterCount;
+        long blocks = recomputes ? config.NumHiddenLayers * 4 * width + perLayer : config.NumHiddenLayers * perLayer;
+        return tokens * (blocks + once) + 2 * config.ParameterCount;
     }
 
     private static long Heads(ModelConfig config) => (long)(config.NumAttentionHeads + 2 * config.NumKeyValueHeads) * config.HeadDim;

@@ -55,6 +55,7 @@ public sealed class TrainingLoop : IDisposable
         (_setup, _processes) = (setup, setup.Processes);
         _rows = new RowsAhead(setup.Data, BatchShare.Of(setup.Training, setup.Processes));
         setup.Model.Kernels = setup.Kernels ?? TrainingKernels.Choose(setup.Training.Precision, setup.Model);
+        setup.Model.ActivationCheckpointing = setup.Training.ActivationCheckpointing;
         var kernels = KernelChoices.Of(setup.Model);
         _checkpoints = new RunCheckpoints(setup, TrainingEnvironment.Current(TorchRuntime.Threads, kernels));
         setup.Display.Note($"Training step: {kernels.TrainingStep}{(setup.Model.Kernels.Reason is { } reason ? $", because {reason}" : "")}; threads: {TorchRuntime.Threads}{(_processes.Size > 1 ? $" in each of {_processes.Size} processes" : "")}.");

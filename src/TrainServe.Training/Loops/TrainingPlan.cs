@@ -25,6 +25,9 @@ public sealed record TrainingPlan
     /// <summary>Rows that a process computes at once.</summary>
     public required int MicroBatchRows { get; init; }
 
+    /// <summary>Whether blocks keep only their inputs and are computed again in the backward pass.</summary>
+    public bool ActivationCheckpointing { get; init; }
+
     /// <summary>The processes that share every step.</summary>
     public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
     public required long TotalSteps { get; init; }
@@ -56,7 +59,7 @@ public sealed record TrainingPlan
         long needed = Memory.TotalBytes * Processes.SizeHere;
         if (needed > availableBytes)
         {
-            string micro = MicroBatchRows > 1 ? $"set training.micro_batch_rows below {MicroBatchRows}" : "lower data.sequence_length or the model's size";
+            string micro = MicroBatchRows > 1 ? $"set training.micro_batch_rows below {MicroBatchRows}" : (ActivationCheckpointing ? "" : "set activation_checkpointing, or ") + "lower data.sequence_length or the model's size";
             throw new RecipeException($"The run needs about {Gibibytes(needed)} of memory and this machine has {Gibibytes(availableBytes)}; {micro}.");
         }
     }

@@ -43,6 +43,7 @@ public sealed class DpoTrainer : ITrainingRun
         try
         {
             model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
+            model.ActivationCheckpointing = recipe.Training.ActivationCheckpointing;
             var reference = ReferenceLogProbs.Of(stage.Data, model, FileHash.OfFile(parent.Package.WeightsPath), parent.Padding, stage.MicroRows, workDirectory, display.Note, cancellationToken);
             return new DpoTrainer(stage, recipe, reference, model, display, time);
         }

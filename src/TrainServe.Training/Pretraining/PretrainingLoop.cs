@@ -48,11 +48,12 @@ public sealed class PretrainingLoop : ITrainingRun
         {
             Stage = Stage,
             Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model)),
+            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model), recipe.Training.ActivationCheckpointing),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,
             MicroBatchRows = rows,
+            ActivationCheckpointing = recipe.Training.ActivationCheckpointing,
             IsOnGpu = model.Device.type == TorchSharp.DeviceType.CUDA,
             Processes = options.Processes,
             TotalSteps = _setup.TotalSteps,

@@ -83,6 +83,7 @@ public sealed class GrpoTrainer : ITrainingRun
                 models.Add(Transformer.Load(reward.Package, device: options.Device));
             }
             models.ForEach(model => model.Kernels = TrainingKernels.Choose(recipe.Update.Precision, model));
+            models[0].ActivationCheckpointing = recipe.Update.ActivationCheckpointing;
             return new GrpoTrainer(options, recipe, parent, reward, data, columns, models, display, time);
         }
         catch

@@ -29,8 +29,11 @@ internal sealed record PpoModels(Transformer Policy, Transformer Reference, Tran
     }
 
     /// <summary>Sets what all four compute with: what is compared must not differ by its rounding.</summary>
-    public void Choose(TrainingPrecision precision)
+    /// <param name="precision">Of all of them.</param>
+    /// <param name="activationCheckpointing">Of those that are trained.</param>
+    public void Choose(TrainingPrecision precision, bool activationCheckpointing)
     {
+        Policy.ActivationCheckpointing = Critic.ActivationCheckpointing = activationCheckpointing;
         foreach (var model in (ReadOnlySpan<Transformer>)[Policy, Reference, Reward, Critic])
         {
             model.Kernels = TrainingKernels.Choose(precision, model);

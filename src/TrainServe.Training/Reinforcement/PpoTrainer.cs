@@ -59,7 +59,7 @@ public sealed class PpoTrainer : ITrainingRun
         var models = PpoModels.Load(parent, reward.Package, options.Device);
         try
         {
-            models.Choose(recipe.Update.Precision);
+            models.Choose(recipe.Update.Precision, recipe.Update.ActivationCheckpointing);
             return new PpoTrainer(options, recipe, parent, reward, data, columns, models, display, time);
         }
         catch

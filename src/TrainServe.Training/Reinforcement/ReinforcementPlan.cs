@@ -50,7 +50,7 @@ internal static class ReinforcementPlan
         var config = parent.Package.Config;
         // Trained models have gradients and moments; the others only weights; sampling keeps keys and values of every row.
         long cache = 8L * rows / processes.Size * columns * config.NumHiddenLayers * config.NumKeyValueHeads * config.HeadDim;
-        var memory = MemoryEstimate.Of(config, Math.Max(micro, 1), columns);
+        var memory = MemoryEstimate.Of(config, Math.Max(micro, 1), columns, activationCheckpointing: update.ActivationCheckpointing);
         return new TrainingPlan
         {
             Stage = stage,
@@ -60,6 +60,7 @@ internal static class ReinforcementPlan
             Columns = columns,
             BatchRows = rows,
             MicroBatchRows = micro,
+            ActivationCheckpointing = update.ActivationCheckpointing,
             Processes = processes,
             TotalSteps = update.Iterations,
             RowsPerEpoch = order.Count * samples,

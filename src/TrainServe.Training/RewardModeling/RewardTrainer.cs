@@ -20,6 +20,7 @@ public sealed class RewardTrainer : ITrainingRun
     {
         (_recipe, _model) = (recipe, model);
         model.Kernels = TrainingKernels.Choose(recipe.Training.Precision, model);
+        model.ActivationCheckpointing = recipe.Training.ActivationCheckpointing;
         _objective = new RewardObjective(recipe, stage.Data, model, stage.Parent.Padding, stage.Options.Processes);
         _run = stage.Run(model, _objective, display, time, AddHeldOut);
         Plan = stage.Plan(model, _objective, _objective.Order);

@@ -143,6 +143,19 @@ public sealed class SharedStepsTests : IDisposable
         Assert.Equal(File.ReadAllBytes(_files.PathOf("whole", "model.safetensors")), File.ReadAllBytes(_files.PathOf("out", "model.safetensors")));
     }
 
+    [Theory]
+    [InlineData("reward", 2)]
+    [InlineData("dpo", 1)]
+    [InlineData("sft", 1)]
+    [InlineData("ppo", 1)]
+    [InlineData("grpo", 2)]
+    public void Blocks_that_are_computed_again_give_the_same_model(string stage, int processes)
+    {
+        Run(stage, "kept", processes);
+        Run(stage, "again", processes, change: stage is "ppo" or "grpo" ? "update.activation_checkpointing=true" : "training.activation_checkpointing=true");
+        Assert.Equal(File.ReadAllBytes(_files.PathOf("kept", "model.safetensors")), File.ReadAllBytes(_files.PathOf("again", "model.safetensors")));
+    }
+
     [Fact]
     public void A_request_to_one_process_stops_all_of_them_at_the_same_step()
     {

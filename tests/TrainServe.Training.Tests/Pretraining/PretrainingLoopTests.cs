@@ -13,9 +13,9 @@ using TrainServe.Training.Tests.Loops;
 namespace TrainServe.Training.Tests.Pretraining;
 
 [Collection(TorchFixture.Generator)]
-public sealed class PretrainingLoopTests : IDisposable
+public sealed class PretrainingLoopTests : StageRuns
 {
-    private const string Recipe = """
+    private const string RecipeText = """
         seed: 3
         tokenizer: { vocab_size: 280 }
         model: { hidden_size: 16, intermediate_size: 24, num_hidden_layers: 2, num_attention_heads: 4 }
@@ -26,19 +26,14 @@ public sealed class PretrainingLoopTests : IDisposable
         checkpoint: { every_steps: 3 }
         """;
 
-    private readonly TemporaryDirectory _directory = new();
-    private readonly RecordingDisplay _display = new();
-
     public PretrainingLoopTests()
+        : base(RecipeText, "text")
     {
-        _directory.WriteText("recipe.yaml", Recipe);
-        _directory.WriteText("text/a.txt", string.Concat(Enumerable.Range(0, 60).Select(i => string.Create(CultureInfo.InvariantCulture, $"The cat {i} sat on the mat and saw the moon. "))));
+        Files.WriteText("text/a.txt", string.Concat(Enumerable.Range(0, 60).Select(i => string.Create(CultureInfo.InvariantCulture, $"The cat {i} sat on the mat and saw the moon. "))));
     }
 
-    public void Dispose() => _directory.Dispose();
-
     [Fact]
-    public void Text_becomes_a_model_directory_that_says_where_it_comes_from()
+    public void Text_becomes_a_modelFiles_that_says_where_it_comes_from()
     {
         var (outcome, package) = Run("out");
         Assert.Equal(TrainingEnd.Completed, outcome.End);
@@ -62,7 +57,7 @@ public sealed class PretrainingLoopTests : IDisposable
     public void The_model_has_the_weights_of_the_best_measurement()
     {
         var (outcome, package) = Run("out");
-        using var best = SafeTensorsReader.Open(_directory.PathOf("out", "best", string.Create(CultureInfo.InvariantCulture, $"step-{outcome.State.Best.BestStep:D8}"), "model.safetensors"));
+        using var best = SafeTensorsReader.Open(Files.PathOf("out", "best", string.Create(CultureInfo.InvariantCulture, $"step-{outcome.State.Best.BestStep:D8}"), "model.safetensors"));
         using var weights = package!.OpenWeights();
         Assert.Equal(best.ReadSingles(WeightNames.Embedding), weights.ReadSingles(WeightNames.Embedding));
     }
@@ -84,12 +79,12 @@ public sealed class PretrainingLoopTests : IDisposable
     public void A_finished_run_that_is_resumed_says_so_and_leaves_its_model_and_export_untouched()
     {
         var (_, first) = Run("out");
-        string export = _directory.WriteText("out/onnx/fp32/model.onnx", "a graph");
+        string export = Files.WriteText("out/onnx/fp32/model.onnx", "a graph");
         (first!.Manifest! with { Files = [.. first.Manifest!.Files, ModelPackageWriter.Describe(first.Directory, export)] }).Write(first.ManifestPath);
         var manifest = File.ReadAllBytes(first.ManifestPath);
         var (outcome, again) = Run("out", resume: true);
         Assert.Equal((TrainingEnd.Completed, 12), (outcome.End, outcome.State.Step));
-        Assert.Contains("The run is finished: it is at step 12 of 12.", _display.Notes);
+        Assert.Contains("The run is finished: it is at step 12 of 12.", Display.Notes);
         Assert.Equal(manifest, File.ReadAllBytes(again!.ManifestPath));
         Assert.Equal("a graph", File.ReadAllText(export));
     }
@@ -110,17 +105,17 @@ public sealed class PretrainingLoopTests : IDisposable
     [Fact]
     public void A_run_that_stopped_before_its_first_checkpoint_begins_at_the_first_step()
     {
-        RunLock.Take(_directory.PathOf("out")).Dispose();
+        RunLock.Take(Files.PathOf("out")).Dispose();
         var (outcome, _) = Run("out", resume: true);
         Assert.Equal(12, outcome.State.Step);
-        Assert.Contains("There is no checkpoint yet, so training begins at the first step.", _display.Notes);
+        Assert.Contains("There is no checkpoint yet, so training begins at the first step.", Display.Notes);
     }
 
     [Fact]
     public void Changed_text_is_refused_on_resume_with_the_files_name()
     {
         Interrupt();
-        File.AppendAllText(_directory.PathOf("text", "a.txt"), "One more.");
+        File.AppendAllText(Files.PathOf("text", "a.txt"), "One more.");
         Assert.Contains("a.txt is not what the run was begun with", Assert.Throws<RecipeException>(() => Run("out", resume: true)).Message, StringComparison.Ordinal);
     }
 
@@ -144,13 +139,14 @@ public sealed class PretrainingLoopTests : IDisposable
     [Fact]
     public void Packed_data_brings_its_tokenizer_and_another_one_is_refused()
     {
-        var tokenizer = ByteTokenizer.Write(_directory.PathOf("tokenizer"));
-        new DataPacker(tokenizer, new PackOptions()).Pack([_directory.PathOf("text")], _directory.PathOf("tokenizer"), _directory.PathOf("packed"));
-        var (_, package) = Run("out", data: "packed");
+        var tokenizer = ByteTokenizer.Write(Files.PathOf("tokenizer"));
+        new DataPacker(tokenizer, new PackOptions()).Pack([Files.PathOf("text")], Files.PathOf("tokenizer"), Files.PathOf("packed"));
+        using var run = Prepare(Options("out") with { Data = [Files.PathOf("packed")] });
+        var (_, package) = run.Run(CancellationToken.None);
         Assert.Equal(tokenizer.Sha256, package!.LoadTokenizer().Sha256);
 
-        ByteTokenizer.Write(_directory.PathOf("other"), [SpecialTokens.EndOfText, SpecialTokens.Pad]);
-        var options = Options("second", data: "packed") with { Tokenizer = _directory.PathOf("other") };
+        ByteTokenizer.Write(Files.PathOf("other"), [SpecialTokens.EndOfText, SpecialTokens.Pad]);
+        var options = Options("second") with { Data = [Files.PathOf("packed")], Tokenizer = Files.PathOf("other") };
         Assert.Contains("was packed with another tokenizer", Assert.Throws<InvalidDataException>(() => Prepare(options).Dispose()).Message, StringComparison.Ordinal);
     }
 
@@ -158,7 +154,7 @@ public sealed class PretrainingLoopTests : IDisposable
     public void Training_goes_on_from_a_model_and_names_it_as_parent()
     {
         var (_, first) = Run("first");
-        _directory.WriteText("recipe.yaml", string.Join('\n', Recipe.Split('\n').Where(line => !line.StartsWith("model:", StringComparison.Ordinal) && !line.StartsWith("tokenizer:", StringComparison.Ordinal))));
+        Files.WriteText("recipe.yaml", string.Join('\n', RecipeText.Split('\n').Where(line => !line.StartsWith("model:", StringComparison.Ordinal) && !line.StartsWith("tokenizer:", StringComparison.Ordinal))));
         using var run = Prepare(Options("out") with { Model = first!.Directory });
         var (outcome, package) = run.Run(CancellationToken.None);
         // The weights' hash and not the manifest's, which a later export changes.
@@ -169,18 +165,18 @@ public sealed class PretrainingLoopTests : IDisposable
     [Fact]
     public void A_shape_is_needed_exactly_once()
     {
-        TinyPackages.Write(_directory.PathOf("model"));
-        Assert.Contains("leave one out", Assert.Throws<RecipeException>(() => Prepare(Options("out") with { Model = _directory.PathOf("model") })).Message, StringComparison.Ordinal);
-        _directory.WriteText("recipe.yaml", "training: { steps: 1 }\n");
+        TinyPackages.Write(Files.PathOf("model"));
+        Assert.Contains("leave one out", Assert.Throws<RecipeException>(() => Prepare(Options("out") with { Model = Files.PathOf("model") })).Message, StringComparison.Ordinal);
+        Files.WriteText("recipe.yaml", "training: { steps: 1 }\n");
         Assert.Contains("has no section model", Assert.Throws<RecipeException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Sources_are_mixed_by_weight_and_each_has_a_loss()
     {
-        _directory.WriteText("other/b.txt", string.Concat(Enumerable.Repeat("zyx wvu tsr qpo nml kji hgf edc ba. ", 40)));
-        string sources = $"data:\n  sequence_length: 12\n  validation_rule: tail\n  validation_fraction: 0.2\n  sources:\n    - {{ path: '{_directory.PathOf("text")}', weight: 3 }}\n    - {{ path: '{_directory.PathOf("other")}', weight: 1, name: backwards }}";
-        _directory.WriteText("recipe.yaml", string.Join('\n', Recipe.Split('\n').Select(line => line.StartsWith("data:", StringComparison.Ordinal) ? sources : line)));
+        Files.WriteText("other/b.txt", string.Concat(Enumerable.Repeat("zyx wvu tsr qpo nml kji hgf edc ba. ", 40)));
+        string sources = $"data:\n  sequence_length: 12\n  validation_rule: tail\n  validation_fraction: 0.2\n  sources:\n    - {{ path: '{Files.PathOf("text")}', weight: 3 }}\n    - {{ path: '{Files.PathOf("other")}', weight: 1, name: backwards }}";
+        Files.WriteText("recipe.yaml", string.Join('\n', RecipeText.Split('\n').Select(line => line.StartsWith("data:", StringComparison.Ordinal) ? sources : line)));
         using var run = Prepare(Options("out") with { Data = [] });
         Assert.Equal([("text", 0.75), ("backwards", 0.25)], run.Plan.Sources.Select(source => (source.Name, source.Share)));
         var (outcome, _) = run.Run(CancellationToken.None);
@@ -194,17 +190,17 @@ public sealed class PretrainingLoopTests : IDisposable
     {
         using var run = Prepare(Options("out", overrides: ["tokenizer.vocab_size=2000"]));
         Assert.InRange(run.Plan.Model.VocabSize, 265, 1999);
-        Assert.Contains(_display.Notes, note => note.StartsWith("The text has no more pairs that repeat", StringComparison.Ordinal));
+        Assert.Contains(Display.Notes, note => note.StartsWith("The text has no more pairs that repeat", StringComparison.Ordinal));
     }
 
     [Fact]
     public void Two_sources_of_one_name_are_refused() => Assert.Contains("Two data sources are called text",
-        Assert.Throws<RecipeException>(() => Prepare(Options("out") with { Data = [_directory.PathOf("text"), _directory.PathOf("text")] })).Message, StringComparison.Ordinal);
+        Assert.Throws<RecipeException>(() => Prepare(Options("out") with { Data = [Files.PathOf("text"), Files.PathOf("text")] })).Message, StringComparison.Ordinal);
 
     [Fact]
     public void Too_little_text_for_a_row_is_refused_by_the_sources_name()
     {
-        _directory.WriteText("text/a.txt", "hi there");
+        Files.WriteText("text/a.txt", "hi there");
         Assert.Contains("text has", Assert.Throws<InvalidDataException>(() => Prepare(Options("out", overrides: ["tokenizer.vocab_size=264"]))).Message, StringComparison.Ordinal);
     }
 
@@ -217,7 +213,7 @@ public sealed class PretrainingLoopTests : IDisposable
         Assert.Equal((long)Math.Ceiling(2.0 * plan.RowsPerEpoch / 4), plan.TotalSteps);
         Assert.Equal(plan.TotalSteps * 4 * 12, plan.TotalTokens);
         Assert.StartsWith("row 1: ", plan.Preview, StringComparison.Ordinal);
-        Assert.False(Directory.Exists(_directory.PathOf("out", "checkpoints")));
+        Assert.False(Directory.Exists(Files.PathOf("out", "checkpoints")));
     }
 
     [Fact]
@@ -231,14 +227,14 @@ public sealed class PretrainingLoopTests : IDisposable
     [Fact]
     public void Bad_records_are_left_out_and_counted_when_the_recipe_says_so()
     {
-        _directory.WriteText("text/b.jsonl", "{\"text\": \"good\"}\n{\"txt\": 1}\n");
+        Files.WriteText("text/b.jsonl", "{\"text\": \"good\"}\n{\"txt\": 1}\n");
         Assert.Contains("b.jsonl:2", Assert.Throws<InvalidDataException>(() => Prepare(Options("out"))).Message, StringComparison.Ordinal);
         using var run = Prepare(Options("second", overrides: ["data.skip_bad_records=true"]));
-        Assert.Contains(_display.Notes, note => note.EndsWith("; 1 records were left out.", StringComparison.Ordinal));
+        Assert.Contains(Display.Notes, note => note.EndsWith("; 1 records were left out.", StringComparison.Ordinal));
     }
 
     [Fact]
-    public void An_output_directory_with_a_run_or_a_model_is_left_alone()
+    public void An_outputFiles_with_a_run_or_a_model_is_left_alone()
     {
         Interrupt();
         Assert.Contains("add --resume", Assert.Throws<IOException>(() => Options("out").RequireUsableOutput()).Message, StringComparison.Ordinal);
@@ -253,24 +249,5 @@ public sealed class PretrainingLoopTests : IDisposable
         Run("out", display: new StoppingDisplay(stop, 7), stop: stop.Token);
     }
 
-    private (TrainingOutcome Outcome, ModelPackage? Package) Run(string output, bool resume = false, string data = "text", string[]? overrides = null, ITrainingDisplay? display = null, CancellationToken stop = default)
-    {
-        using var run = Prepare(Options(output, resume, data, overrides), display);
-        return run.Run(stop);
-    }
-
-    private RunOptions Options(string output, bool resume = false, string data = "text", string[]? overrides = null) => new()
-    {
-        RecipePath = _directory.PathOf("recipe.yaml"),
-        Overrides = overrides ?? [],
-        Data = [_directory.PathOf(data)],
-        Output = _directory.PathOf(output),
-        Resume = resume,
-    };
-
-    private PretrainingLoop Prepare(RunOptions options, ITrainingDisplay? display = null)
-    {
-        var recipe = RecipeFile.Read<PretrainingRecipe>(options.RecipePath, options.Overrides);
-        return PretrainingLoop.Prepare(options, recipe, Path.Combine(options.Output, "prepared"), display ?? _display, TimeProvider.System);
-    }
+    protected override ITrainingRun Begin(RunOptions options, ITrainingDisplay display) => PretrainingLoop.Prepare(options, Recipe<PretrainingRecipe>(options), Work(options), display, TimeProvider.System);
 }
