@@ -86,7 +86,7 @@ public sealed class ObjectiveTrainer
     private void Advance(MetricsLog? metrics)
     {
         long started = _setup.Time.GetTimestamp();
-        var result = _objective.Advance(_state.Step);
+        var result = RunStep();
         _state = _state with
         {
             Step = _state.Step + 1,
@@ -118,6 +118,19 @@ public sealed class ObjectiveTrainer
         if (result.IsSkipped)
         {
             Skipped(metrics, result);
+        }
+    }
+
+    private ObjectiveStep RunStep()
+    {
+        try
+        {
+            return _objective.Advance(_state.Step);
+        }
+        catch (Exception error) when (MemoryShortage.IsCause(error))
+        {
+            throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
+                $"There is not enough memory for step {_state.Step + 1}; lower the recipe's micro_batch_rows in a new run, or go on with activation_checkpointing=true. The checkpoints are as they were."), error);
         }
     }
 

@@ -120,7 +120,7 @@ public sealed class TrainingLoop : IDisposable
         var (taken, after) = _rows.Take(_state.Cursor);
         double read = _setup.Time.GetElapsedTime(started).TotalSeconds, learningRate = _schedule.At(_state.Step);
         ulong dropoutSeed = new PhiloxRandom(_setup.Seed, RandomStreams.Of(RandomPurpose.Dropout, _state.Step, _processes.Rank)).NextUInt64();
-        double normLimit = NormLimit();
+        double normLimit = new SpikeRule(_setup.Training.SkipSpikes).Limit(_state.MeanNorm, _state.Updates);
         var result = RunStep(taken, learningRate, dropoutSeed, normLimit);
         if (!result.IsSkipped)
         {
@@ -133,26 +133,12 @@ public sealed class TrainingLoop : IDisposable
             Updates = _optimizer.Updates,
             SkippedSteps = _state.SkippedSteps + (result.IsSkipped ? 1 : 0),
             SkippedInARow = result.IsSkipped && !result.IsSpike ? _state.SkippedInARow + 1 : 0,
-            MeanNorm = MeanNorm(Math.Min(result.GradientNorm, normLimit)),
+            MeanNorm = SpikeRule.Mean(_state.MeanNorm, result.GradientNorm, normLimit),
             LearnedTokens = _state.LearnedTokens + result.LearnedTokens,
             TrainLoss = double.IsFinite(result.Loss) ? result.Loss : null,
             Seconds = Seconds,
         };
         Report(metrics, taken, result, learningRate, _setup.Time.GetElapsedTime(started).TotalSeconds, read);
-    }
-
-    // Until there is a mean worth the name, every finite norm will do.
-    private double NormLimit()
-    {
-        const int updatesBefore = 20;
-        return _setup.Training.SkipSpikes > 0 && _state.Updates >= updatesBefore && _state.MeanNorm is { } mean ? _setup.Training.SkipSpikes * mean : double.PositiveInfinity;
-    }
-
-    // A spike counts as the limit, so that norms that stay higher are accepted after a while.
-    private double? MeanNorm(double norm)
-    {
-        const double taken = 0.02;
-        return !double.IsFinite(norm) ? _state.MeanNorm : _state.MeanNorm is { } mean ? mean + taken * (norm - mean) : norm;
     }
 
     private StepResult RunStep(IReadOnlyList<TokenBatch> taken, double learningRate, ulong dropoutSeed, double normLimit)
@@ -161,16 +147,13 @@ public sealed class TrainingLoop : IDisposable
         {
             return _step.Run(taken, learningRate, dropoutSeed, normLimit);
         }
-        catch (Exception error) when (IsOutOfMemory(error))
+        catch (Exception error) when (MemoryShortage.IsCause(error))
         {
+            string other = _setup.Training.ActivationCheckpointing ? "" : ", or go on with training.activation_checkpointing=true";
             throw new InvalidOperationException(string.Create(CultureInfo.InvariantCulture,
-                $"There is not enough memory for step {_state.Step + 1} with {taken[0].Rows} rows of {taken[0].Columns} tokens at once; lower training.micro_batch_rows in a new run. The checkpoints are as they were."), error);
+                $"There is not enough memory for step {_state.Step + 1} with {taken[0].Rows} rows of {taken[0].Columns} tokens at once; lower training.micro_batch_rows in a new run{other}. The checkpoints are as they were."), error);
         }
     }
-
-    // libtorch's allocators report it as text.
-    private static bool IsOutOfMemory(Exception error) => error is OutOfMemoryException
-        || (error is System.Runtime.InteropServices.ExternalException && (error.Message.Contains("allocate memory", StringComparison.OrdinalIgnoreCase) || error.Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase)));
 
     private void Report(MetricsLog? metrics, IReadOnlyList<TokenBatch> taken, StepResult result, double learningRate, double seconds, double read)
     {
