@@ -16,13 +16,14 @@ public sealed class ManyProcessesTests : PretrainingRuns
     public ManyProcessesTests() => Assert.SkipUnless(ConsoleHost.HasMpi, "mpirun is not installed (on Debian: openmpi-bin).");
 
     [Theory]
-    [InlineData(2)]
-    [InlineData(4)]
-    public async Task Several_processes_give_the_weights_of_one_process_on_the_combined_batch(int processes)
+    [InlineData(2, false)]
+    [InlineData(4, false)]
+    [InlineData(2, true)] // gradients are added while earlier blocks are computed again
+    public async Task Several_processes_give_the_weights_of_one_process_on_the_combined_batch(int processes, bool recompute)
     {
         var one = await PretrainAsync("one", Comparable);
         Assert.True(one.ExitCode == 0, one.Error);
-        var several = await ConsoleHost.RunTogetherAsync(processes, Arguments("several", Comparable));
+        var several = await ConsoleHost.RunTogetherAsync(processes, Arguments("several", [.. Comparable, "--set", $"training.activation_checkpointing={(recompute ? "true" : "false")}"]));
         Assert.True(several.ExitCode == 0, several.Error);
         AssertClose("one", "several");
         Assert.Equal(LossValues("one").Length, LossValues("several").Length);
