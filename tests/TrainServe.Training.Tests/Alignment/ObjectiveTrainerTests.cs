@@ -20,7 +20,7 @@ public sealed class ObjectiveTrainerTests
     {
         using var files = new TemporaryDirectory();
         using var objective = new FailingObjective(new ExternalException(fault));
-        using var model = new Transformer(TinyModels.Config());
+        using var model = new TrainServe.Model.Transformer(TinyModels.Config());
         var trainer = new ObjectiveTrainer(new ObjectiveSetup
         {
             Objective = objective,

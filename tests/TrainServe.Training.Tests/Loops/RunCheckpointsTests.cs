@@ -57,7 +57,7 @@ public sealed class RunCheckpointsTests : IDisposable
     {
         using var asked = new CancellationTokenSource();
         asked.Cancel();
-        Assert.All(ThreadGroup.Run(2, group => Begun(group, "run").Agreed(group.IsFirst ? CancellationToken.None : asked.Token, step: 1)), agreed => Assert.Equal((true, false), agreed));
+        Assert.All(ThreadGroup.Run(2, group => Begun(group, "run", everySteps: 5).Agreed(group.IsFirst ? CancellationToken.None : asked.Token, step: 1)), agreed => Assert.Equal((true, false), agreed));
         Assert.All(ThreadGroup.Run(2, group => Begun(group, "run", everySteps: group.IsFirst ? 5 : 1).Agreed(CancellationToken.None, step: 3)), agreed => Assert.Equal((false, false), agreed));
         Assert.All(ThreadGroup.Run(2, group => Begun(group, "run", everySteps: group.IsFirst ? 3 : 5).Agreed(CancellationToken.None, step: 3)), agreed => Assert.Equal((false, true), agreed));
     }
@@ -83,7 +83,7 @@ public sealed class RunCheckpointsTests : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         var state = new TrainingState { Cursor = new DataCursor([step]), Step = step };
-        checkpoints.Save(state, state, [new Parameter(torch.tensor(new[] { weight, 2 * weight }))], () => new Dictionary<string, IReadOnlyList<SafeTensor>>(StringComparer.Ordinal) { ["weights.safetensors"] = [SafeTensor.Singles("weight", [1], [weight])] });
+        checkpoints.Save(state, state, [new Parameter(torch.tensor(new[] { weight, 2 * weight }))], () => new Dictionary<string, IReadOnlyList<SafeTensor>>(StringComparer.Ordinal) { ["weights.safetensors"] = [SafeTensor.Singles("weight", [1], new[] { weight })] });
     }
 
     private sealed record Place : RunSetup;
