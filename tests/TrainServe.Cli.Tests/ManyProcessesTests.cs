@@ -83,13 +83,15 @@ public sealed class ManyProcessesTests : PretrainingRuns
         Assert.Equal(Losses("whole"), Losses("killed"));
     }
 
-    [Fact]
-    public async Task A_signal_to_one_process_lets_all_save_and_stop_together()
+    [Theory]
+    [InlineData("-TERM", false)]
+    [InlineData("-USR1", true)] // which mpirun passes on at once, unlike SIGTERM
+    public async Task A_signal_to_one_process_or_to_mpirun_lets_all_save_and_stop_together(string signal, bool toMpirun)
     {
         using var job = ConsoleHost.StartTogether(2, Arguments("out", Long));
         var read = (job.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken), job.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken));
         await WaitForStepAsync("out", 4, job);
-        using (var kill = Process.Start("kill", ["-TERM", Children(job)[1].ToString(CultureInfo.InvariantCulture)]))
+        using (var kill = Process.Start("kill", [signal, (toMpirun ? job.Id : Children(job)[1]).ToString(CultureInfo.InvariantCulture)]))
         {
             await kill.WaitForExitAsync(TestContext.Current.CancellationToken);
         }
