@@ -20,20 +20,24 @@ public static class ConsoleHost
         "sh", ["-c", string.Create(CultureInfo.InvariantCulture, $"ulimit -v {addressSpaceBytes / 1024}; exec dotnet \"$@\""), "sh", ProgramPath, .. arguments]);
 
     /// <summary>Under mpirun, as several processes of one job.</summary>
-    public static Task<ConsoleResult> RunTogetherAsync(int processes, params string[] arguments) => RunAsync("", arguments, "mpirun", Together(processes, arguments));
+    public static Task<ConsoleResult> RunTogetherAsync(int processes, params string[] arguments) => RunAsync("", arguments, "mpirun", Together(processes, ProgramPath, arguments));
 
     /// <summary>The same, for the caller to read, wait and dispose. The process is mpirun's.</summary>
-    public static Process StartTogether(int processes, params string[] arguments) => Start("mpirun", Together(processes, arguments));
+    public static Process StartTogether(int processes, params string[] arguments) => Start("mpirun", Together(processes, ProgramPath, arguments));
+
+    /// <summary>Under mpirun, the program of TrainServe.Ranks.</summary>
+    public static Task<ConsoleResult> RunRanksAsync(int processes, string[] arguments, params (string Name, string Value)[] environment) =>
+        RunAsync("", arguments, "mpirun", Together(processes, PathOf("TrainServe.Ranks", "TrainServe.Ranks.dll"), arguments), environment);
 
     /// <summary>Whether there is an mpirun here.</summary>
     public static bool HasMpi => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(directory => File.Exists(Path.Combine(directory, "mpirun")));
 
-    private static string[] Together(int processes, string[] arguments) =>
-        ["-np", processes.ToString(CultureInfo.InvariantCulture), "--bind-to", "none", "--oversubscribe", "dotnet", ProgramPath, .. arguments];
+    private static string[] Together(int processes, string program, string[] arguments) =>
+        ["-np", processes.ToString(CultureInfo.InvariantCulture), "--bind-to", "none", "--oversubscribe", "dotnet", program, .. arguments];
 
-    private static async Task<ConsoleResult> RunAsync(string input, string[] arguments, string program, string[] programArguments)
+    private static async Task<ConsoleResult> RunAsync(string input, string[] arguments, string program, string[] programArguments, params (string Name, string Value)[] environment)
     {
-        using var process = Start(program, programArguments);
+        using var process = Start(program, programArguments, environment);
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         await process.StandardInput.WriteAsync(input);
@@ -77,5 +81,7 @@ public static class ConsoleHost
     }
 
     // Tests and program are built in the same configuration, into sibling folders.
-    private static string ProgramPath => RepositoryRoot.PathOf($"artifacts/bin/TrainServe.Cli/{Path.GetFileName(AppContext.BaseDirectory.TrimEnd('/', '\\'))}/trainserve.dll");
+    private static string ProgramPath => PathOf("TrainServe.Cli", "trainserve.dll");
+
+    private static string PathOf(string project, string program) => RepositoryRoot.PathOf($"artifacts/bin/{project}/{Path.GetFileName(AppContext.BaseDirectory.TrimEnd('/', '\\'))}/{program}");
 }

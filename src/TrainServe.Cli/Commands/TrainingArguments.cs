@@ -49,6 +49,9 @@ internal sealed class TrainingArguments
         var processes = MpiProcessGroup.Join();
         int threads = arguments.GetValue(_threads);
         TorchRuntime.Initialize(threads > 0 || processes.SizeHere == 1 ? threads : Math.Max(1, Environment.ProcessorCount / processes.SizeHere));
+        var device = TorchDevices.Open(arguments.GetRequiredValue(_device), processes.RankHere);
+        // A dry run is the first process's alone.
+        (processes, string? note) = arguments.GetValue(_dryRun) ? (processes, null) : NcclProcessGroup.Over(processes, device);
         var options = new RunOptions
         {
             RecipePath = arguments.GetRequiredValue(_recipe),
@@ -58,7 +61,8 @@ internal sealed class TrainingArguments
             Output = arguments.GetRequiredValue(_output),
             Resume = arguments.GetValue(_resume),
             Processes = processes,
-            Device = TorchDevices.Open(arguments.GetRequiredValue(_device), processes.RankHere),
+            Device = device,
+            ProcessesNote = note,
         };
         return arguments.GetValue(_resumeIfAny) && options.HoldsProgress ? options with { Resume = true } : options;
     }
@@ -88,6 +92,10 @@ internal sealed class TrainingArguments
         }
         return TrainingDisplays.Run(display =>
         {
+            if (options.ProcessesNote is { } note)
+            {
+                display.Note(note);
+            }
             using var run = prepare(work, display, signal.Requested);
             // What the others need of it is there now.
             options.Processes.Wait();

@@ -6,7 +6,7 @@ using static TorchSharp.torch;
 
 namespace TrainServe.Training.Distributed;
 
-/// <summary>Adds the gradients of all processes: large ones where they lie, and as soon as they are there; small ones together.</summary>
+/// <summary>Adds the gradients of all processes: large ones where they lie, and as soon as they are there; small ones together. On GPUs, where NCCL adds, those of a block are one message.</summary>
 public sealed class GradientSum
 {
     // A message costs the same whether it holds one number or some thousand.
@@ -24,12 +24,27 @@ public sealed class GradientSum
     public void Begin(IEnumerable<Parameter> parameters)
     {
         using var scope = NewDisposeScope();
+        List<Tensor> onGpu = [];
         foreach (var parameter in parameters)
         {
-            if (parameter.grad is { } gradient && IsInPlace(gradient) && _begun.Add(parameter))
+            if (_begun.Contains(parameter) || parameter.grad is not { } gradient)
+            {
+                continue;
+            }
+            if (_processes.OnGpu?.Takes(gradient) == true)
+            {
+                onGpu.Add(gradient);
+                _begun.Add(parameter);
+            }
+            else if (IsInPlace(gradient))
             {
                 Begin(gradient);
+                _begun.Add(parameter);
             }
+        }
+        if (onGpu.Count > 0)
+        {
+            _processes.OnGpu!.Begin(onGpu);
         }
     }
 
@@ -48,6 +63,7 @@ public sealed class GradientSum
         Gather(rest);
         _processes.BeginSum(Marshal.UnsafeAddrOfPinnedArrayElement(_together, 0), count);
         _processes.CompleteSums();
+        _processes.OnGpu?.Complete();
         Scatter(rest);
         _begun.Clear();
     }

@@ -21,6 +21,14 @@ public interface IProcessGroup
     /// <summary>Takes the largest of each value over all processes.</summary>
     void Max(Span<double> values);
 
+    /// <summary>Copies bytes of one process to all others.</summary>
+    /// <param name="values">Sent, or filled; as many in all processes.</param>
+    /// <param name="from">The process that has them.</param>
+    void Broadcast(Span<byte> values, int from = 0);
+
+    /// <summary>What adds tensors that lie on this process's GPU; null where there is nothing that does.</summary>
+    internal NcclSums? OnGpu => null;
+
     /// <summary>Begins to add single-precision numbers in place over all processes. They are neither read nor written until <see cref="CompleteSums"/>.</summary>
     /// <param name="singles">Where they begin.</param>
     /// <param name="count">How many.</param>

@@ -14,23 +14,25 @@ internal sealed unsafe partial class MpiLibrary
     private const int ThreadsTakeTurns = 2;
     private const nint InPlace = 1, IgnoreStatus = 0;
     private readonly nint _library;
-    private readonly nint _world, _double, _single, _sum, _max;
+    private readonly nint _world, _double, _single, _byte, _sum, _max;
     private readonly delegate* unmanaged<nint, nint, int, nint, nint, nint, int> _reduceToAll;
     private readonly delegate* unmanaged<nint, nint, int, nint, nint, nint, nint*, int> _beginReduceToAll;
     private readonly delegate* unmanaged<int, nint*, nint, int> _waitForAll;
     private readonly delegate* unmanaged<int, nint*, int*, nint, int> _testAll;
+    private readonly delegate* unmanaged<nint, int, nint, int, nint, int> _broadcast;
     private readonly delegate* unmanaged<nint, int> _barrier;
 
     /// <exception cref="DllNotFoundException">The library is not there, or is not Open MPI; the message says what to do.</exception>
     public MpiLibrary()
     {
         _library = Load();
-        (_world, _double, _single) = (Symbol("ompi_mpi_comm_world"), Symbol("ompi_mpi_double"), Symbol("ompi_mpi_float"));
+        (_world, _double, _single, _byte) = (Symbol("ompi_mpi_comm_world"), Symbol("ompi_mpi_double"), Symbol("ompi_mpi_float"), Symbol("ompi_mpi_byte"));
         (_sum, _max) = (Symbol("ompi_mpi_op_sum"), Symbol("ompi_mpi_op_max"));
         _reduceToAll = (delegate* unmanaged<nint, nint, int, nint, nint, nint, int>)Symbol("MPI_Allreduce");
         _beginReduceToAll = (delegate* unmanaged<nint, nint, int, nint, nint, nint, nint*, int>)Symbol("MPI_Iallreduce");
         _waitForAll = (delegate* unmanaged<int, nint*, nint, int>)Symbol("MPI_Waitall");
         _testAll = (delegate* unmanaged<int, nint*, int*, nint, int>)Symbol("MPI_Testall");
+        _broadcast = (delegate* unmanaged<nint, int, nint, int, nint, int>)Symbol("MPI_Bcast");
         _barrier = (delegate* unmanaged<nint, int>)Symbol("MPI_Barrier");
     }
 
@@ -51,6 +53,14 @@ internal sealed unsafe partial class MpiLibrary
     public void Sum(Span<double> values) => Reduce(values, _sum);
 
     public void Max(Span<double> values) => Reduce(values, _max);
+
+    public void Broadcast(Span<byte> values, int from)
+    {
+        fixed (byte* first = values)
+        {
+            _ = _broadcast((nint)first, values.Length, _byte, from, _world);
+        }
+    }
 
     /// <returns>A handle for <see cref="Complete"/>.</returns>
     public nint BeginSum(nint singles, int count)

@@ -44,6 +44,9 @@ public sealed class MpiProcessGroup : IProcessGroup
     public void Max(Span<double> values) => _mpi.Max(values);
 
     /// <inheritdoc/>
+    public void Broadcast(Span<byte> values, int from = 0) => _mpi.Broadcast(values, from);
+
+    /// <inheritdoc/>
     public void BeginSum(nint singles, int count)
     {
         for (int from = 0; from < count; from += Piece)

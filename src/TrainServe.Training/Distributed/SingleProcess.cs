@@ -31,6 +31,11 @@ public sealed class SingleProcess : IProcessGroup
         // It is the largest already.
     }
 
+    public void Broadcast(Span<byte> values, int from = 0)
+    {
+        // All have them already.
+    }
+
     public void BeginSum(nint singles, int count)
     {
         // It is the sum already.

@@ -35,6 +35,9 @@ public sealed record RunOptions
     /// <summary>The processes that train together; of the others' files only the first writes any.</summary>
     public IProcessGroup Processes { get; init; } = SingleProcess.Instance;
 
+    /// <summary>A line that says how they work together, where there is something to say.</summary>
+    public string? ProcessesNote { get; init; }
+
     /// <summary>Where the models live; the processor when null.</summary>
     public TorchSharp.torch.Device? Device { get; init; }
 

@@ -61,7 +61,7 @@ public sealed class TrainingStep
         {
             using var scope = torch.NewDisposeScope();
             bool isLast = ReferenceEquals(batch, microBatches[^1]);
-            _model.BlockGradientsDone = _sum is not null && isLast && _model.Device.type == TorchSharp.DeviceType.CPU ? BeginSum : null;
+            _model.BlockGradientsDone = _sum is not null && isLast ? BeginSum : null;
             var sum = BatchTensors.LossSum(_model, batch, _regularization);
             (sum / LiveScalar.Of(learned)).backward();
             lossSum += sum.item<float>();

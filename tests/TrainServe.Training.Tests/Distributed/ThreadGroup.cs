@@ -60,6 +60,16 @@ internal sealed class ThreadGroup : IDisposable
 
         public void Max(Span<double> values) => Reduce(values, Math.Max);
 
+        public void Broadcast(Span<byte> values, int from = 0)
+        {
+            double[] all = [.. values.ToArray().Select(value => rank == from ? (double)value : 0)];
+            Sum(all);
+            for (int i = 0; i < all.Length; i++)
+            {
+                values[i] = (byte)all[i];
+            }
+        }
+
         public void BeginSum(nint singles, int count) => _begun.Add((singles, count));
 
         public void CompleteSums()
