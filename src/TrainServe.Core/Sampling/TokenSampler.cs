@@ -32,31 +32,46 @@ public sealed class TokenSampler
     public TokenLogProb Sample(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history, ulong seed, long position, ILogitsConstraint? constraint = null)
     {
         var adjusted = Adjust(logits, parameters, history, constraint);
-        // In two passes, which together take a fourth of the time of IndexOfMax. Max gives NaN if there is any.
-        float highest = TensorPrimitives.Max(adjusted);
+        var (best, highest) = MostLikely(adjusted);
         if (!float.IsFinite(highest))
         {
             throw new NonFiniteLogitsException();
         }
-        int best = adjusted.IndexOf(highest);
         int id = parameters.Temperature == 0 ? best : Draw(adjusted, best, parameters, Uniform(seed, position));
-        return new TokenLogProb(id, LogProb(logits, id));
+        return new TokenLogProb(id, logits[id] - LogSumExp(logits, adjusted == logits ? highest : TensorPrimitives.Max(logits)));
     }
 
     /// <summary>The natural log of a token's probability under the model's own distribution.</summary>
-    public float LogProb(ReadOnlySpan<float> logits, int id) => logits[id] - LogSumExp(logits);
+    public float LogProb(ReadOnlySpan<float> logits, int id) => logits[id] - LogSumExp(logits, TensorPrimitives.Max(logits));
 
     /// <summary>The most likely tokens, best first.</summary>
     public TokenLogProb[] MostLikely(ReadOnlySpan<float> logits, int count)
     {
         _top.Take(logits, count);
-        float total = LogSumExp(logits);
+        float total = LogSumExp(logits, TensorPrimitives.Max(logits));
         var result = new TokenLogProb[_top.Ids.Length];
         for (int i = 0; i < result.Length; i++)
         {
             result[i] = new TokenLogProb(_top.Ids[i], _top.Values[i] - total);
         }
         return result;
+    }
+
+    /// <summary>The largest logit and its first place; NaN if there is any.</summary>
+    /// <remarks>The maximum of each piece first, then the place within the first piece that has it: searching floats for a value takes six times as long as their maximum.</remarks>
+    private static (int Id, float Logit) MostLikely(ReadOnlySpan<float> logits)
+    {
+        float highest = TensorPrimitives.Max(logits[..Math.Min(Piece, logits.Length)]);
+        int start = 0;
+        for (int next = Piece; next < logits.Length && !float.IsNaN(highest); next += Piece)
+        {
+            float other = TensorPrimitives.Max(logits.Slice(next, Math.Min(Piece, logits.Length - next)));
+            if (!(other <= highest))
+            {
+                (start, highest) = (next, other);
+            }
+        }
+        return (start + logits[start..].IndexOf(highest), highest);
     }
 
     private ReadOnlySpan<float> Adjust(ReadOnlySpan<float> logits, SamplingParameters parameters, TokenHistory? history, ILogitsConstraint? constraint)
@@ -228,9 +243,8 @@ public sealed class TokenSampler
         return -1;
     }
 
-    private float LogSumExp(ReadOnlySpan<float> logits)
+    private float LogSumExp(ReadOnlySpan<float> logits, float maximum)
     {
-        float maximum = TensorPrimitives.Max(logits);
         // Piece by piece, so that what is written is still in the nearest cache when it is read.
         var piece = _weights.AsSpan(0, Math.Min(Piece, logits.Length));
         double sum = 0;

@@ -163,17 +163,36 @@ public sealed class TokenSamplerTests
         Assert.Equal(1, new TokenSampler(4).Sample(logits, new SamplingParameters { Temperature = temperature }, null, 1, 1).Id);
     }
 
-    [Theory]
-    [InlineData(float.NaN)]
-    [InlineData(float.PositiveInfinity)]
-    public void A_logit_that_is_no_number_is_refused_by_name(float value)
+    [Fact]
+    public void In_a_large_vocabulary_it_is_still_the_first_of_the_largest()
     {
-        float[] logits = new float[100];
-        logits[70] = value;
+        // Few values, and sizes around whole pieces of the search.
+        var logit = Gen.Int[-2, 2].Select(i => (float)i);
+        Gen.OneOf(Gen.Int[1, 3], Gen.Int[2046, 2050], Gen.Int[4094, 4098], Gen.Int[5000, 9000]).SelectMany(size => Gen.Select(Gen.Const(size), Gen.Int[0, size - 1].Array[0, 3], logit.Array[50]))
+            .Sample((size, peaks, values) =>
+            {
+                float[] logits = [.. Enumerable.Range(0, size).Select(i => values[i % values.Length])];
+                Array.ForEach(peaks, peak => logits[peak] = 3);
+
+                Assert.Equal(Array.IndexOf(logits, logits.Max()), new TokenSampler(size).Sample(logits, SamplingParameters.Greedy, null, 0, 0).Id);
+            }, iter: 500);
+    }
+
+    [Theory]
+    [InlineData(float.NaN, 100, 70)]
+    [InlineData(float.PositiveInfinity, 100, 70)]
+    [InlineData(float.NaN, 7000, 0)]
+    [InlineData(float.NaN, 7000, 2500)]
+    [InlineData(float.NaN, 7000, 6999)]
+    [InlineData(float.PositiveInfinity, 7000, 6999)]
+    public void A_logit_that_is_no_number_is_refused_by_name(float value, int size, int place)
+    {
+        float[] logits = new float[size];
+        logits[place] = value;
 
         foreach (var parameters in new[] { SamplingParameters.Greedy, new SamplingParameters(), new SamplingParameters { TopK = 3 }, new SamplingParameters { TopP = 0.5f }, new SamplingParameters { TopP = 0 } })
         {
-            Assert.Throws<NonFiniteLogitsException>(() => new TokenSampler(100).Sample(logits, parameters, null, 0, 0));
+            Assert.Throws<NonFiniteLogitsException>(() => new TokenSampler(size).Sample(logits, parameters, null, 0, 0));
         }
     }
 
