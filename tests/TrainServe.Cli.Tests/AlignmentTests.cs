@@ -61,6 +61,28 @@ public sealed class AlignmentTests : IDisposable
     }
 
     [Fact]
+    public async Task A_reward_model_can_learn_from_what_people_wrote_against_what_a_model_makes_of_it()
+    {
+        string model = RepositoryRoot.PathOf("models/trainserve-mini"), pairs = _directory.PathOf("made.jsonl"), again = _directory.PathOf("again.jsonl");
+        string text = _directory.WriteText("stories.txt", string.Concat(Enumerable.Range(0, 12).Select(i => $"Mia was in the kitchen with {i} apples. Then Tom went to the garden. Mia gave the ball to Tom. Tom was happy.\n<|endoftext|>\n")));
+        foreach (string output in new[] { pairs, again })
+        {
+            var result = await ConsoleHost.RunAsync("data", "generate", "pairs", "--model", model, "--input", text, "--opening-words", "5", "--max-tokens", "40", "--seed", "3", "--output", output);
+            Assert.True(result.ExitCode == 0, result.Error);
+            Assert.Contains($"{File.ReadLines(output).Count()} pairs; {12 - File.ReadLines(output).Count()} documents gave none", result.Output, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(File.ReadAllBytes(pairs), File.ReadAllBytes(again));
+        var records = File.ReadLines(pairs).Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        Assert.NotEmpty(records);
+        Assert.All(records, record => Assert.StartsWith("Then Tom went to the garden.", record.GetProperty("chosen").GetString(), StringComparison.Ordinal));
+        Assert.All(records, record => Assert.Matches(@"[.!?][""']?$", record.GetProperty("rejected").GetString()));
+        string recipe = _directory.WriteText("reward.yaml", "data: { sequence_length: 128, validation_fraction: 0 }\ntraining: { epochs: 1, batch_rows: 4 }\noptimizer: { learning_rate: 1.0e-4 }\n");
+        var trained = await ConsoleHost.RunAsync("reward", "--recipe", recipe, "--model", model, "--data", pairs, "--output", _directory.PathOf("learned"), "--dry-run");
+        Assert.True(trained.ExitCode == 0, trained.Error);
+    }
+
+    [Fact]
     public async Task Text_that_begins_with_a_held_out_prompt_is_left_out()
     {
         string text = _directory.WriteText("text.txt", string.Concat(Enumerable.Range(0, 20).Select(i => $"Q{i} and more.\n<|endoftext|>\n"))), output = _directory.PathOf("clean.txt");
