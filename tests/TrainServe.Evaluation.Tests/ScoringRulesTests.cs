@@ -187,6 +187,31 @@ public sealed class ScoringRulesTests : IDisposable
         static ScoredContinuation Each(ScoringRequest request, float logProb) => new([.. request.Continuation.Select(_ => logProb)], false);
     }
 
+    [Fact]
+    public void A_judge_that_gives_no_number_is_told_with_file_and_line_and_no_side_wins()
+    {
+        Prompt[] prompts = [new([ChatMessage.User("a")], null, new RecordOrigin("asked.jsonl", 4))];
+        using var same = new FakeScorer { Answer = _ => Bytes("5"), Judge = request => Sum(-1) };
+        using var judge = new FakeJudge(_ => double.NaN);
+        Assert.StartsWith("asked.jsonl:4: the reward model gives NaN", Assert.Throws<InvalidDataException>(() =>
+            WinRateTask.Run(prompts, same, same, judge, _tokenizer, _template, new GenerationSettings(4, new Core.Sampling.SamplingParameters()))).Message, StringComparison.Ordinal);
+        PreferencePair[] pairs = [new([ChatMessage.User("a")], ChatMessage.Assistant("b"), ChatMessage.Assistant("c"), new RecordOrigin("pairs.jsonl", 9))];
+        Assert.StartsWith("pairs.jsonl:9: the reward model gives NaN", Assert.Throws<InvalidDataException>(() => PreferenceTask.Run(pairs, judge, _template)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Answers_that_are_too_long_for_the_judge_are_cut_and_counted()
+    {
+        Prompt[] prompts = [.. "ab".Select(letter => new Prompt([ChatMessage.User(letter.ToString())], null, default))];
+        int room = _template.EncodePrompt(prompts[0].Messages).Length + 3;
+        // Two tokens and the end of the answer fit, three and the end do not.
+        using var ours = new FakeScorer { Answer = prompt => prompt.Contains('a') ? Bytes("123") : Bytes("12"), Judge = request => Sum(-1) };
+        using var judge = new FakeJudge(row => row.Length) { ContextLength = room };
+        var result = WinRateTask.Run(prompts, ours, ours, judge, _tokenizer, _template, new GenerationSettings(4, new Core.Sampling.SamplingParameters()));
+        Assert.Equal(2, result.Metrics["cut_for_judge"]);
+        Assert.Equal(room, result.Metrics["score"]);
+    }
+
     private static ChoiceOption Option(string text) => new("Q:", " " + text, text);
 
     private static ScoredContinuation Sum(float sum) => new([sum], false);

@@ -22,7 +22,7 @@ public static class ConversationReader
             record => [ChatMessage.User(record.Text("prompt")), ChatMessage.Assistant(record.Text("completion", "response").Trim())]),
         new("question and answer", record => record.Has("question") && record.Has("answer"), Question),
         new("text to go on with", record => record.Has("text"), record => TextContinuation.Split(record.Text("text"))),
-        new("prompt and chosen", record => record.Has("prompt") && record.Has("chosen"), record => [.. RecordFields.PromptMessages(record), Chosen(record)]),
+        new("prompt and chosen", record => record.Has("prompt") && record.Has("chosen"), PromptAndChosen),
         new("Anthropic HH transcripts (chosen)", record => record.Has("chosen"), record => Transcript.Parse(record.Text("chosen"), "chosen")),
     ];
 
@@ -90,9 +90,11 @@ public static class ConversationReader
         return record.OptionalText("system") is { Length: > 0 } system ? [ChatMessage.System(system), .. messages] : messages;
     }
 
-    private static ChatMessage Chosen(JsonElement record) => record.Has("chosen") && record.GetProperty("chosen").ValueKind == JsonValueKind.Array
-        ? RecordFields.OpenAiMessages(record.GetProperty("chosen"), "chosen") is [.., { } last] ? last : throw new RecordFaultException("the field 'chosen' is an empty list")
-        : ChatMessage.Assistant(record.Text("chosen").Trim());
+    private static List<ChatMessage> PromptAndChosen(JsonElement record)
+    {
+        var prompt = RecordFields.PromptMessages(record);
+        return [.. prompt, RecordFields.AnswerTo(prompt, record, "chosen")];
+    }
 
     private static List<ChatMessage> Question(JsonElement record)
     {

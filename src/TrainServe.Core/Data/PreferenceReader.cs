@@ -71,25 +71,21 @@ public static class PreferenceReader
         static string Calls(ChatMessage message) => string.Join('\n', (message.ToolCalls ?? []).Select(call => $"{call.Name} {call.Arguments}"));
     }
 
-    private static PreferencePair ShareGpt(JsonElement record) =>
-        new(RecordFields.ShareGptMessages(record.List("conversations"), "conversations"), Answer(record, "chosen"), Answer(record, "rejected"), default);
-
-    private static ChatMessage Answer(JsonElement record, string name)
+    private static PreferencePair ShareGpt(JsonElement record)
     {
-        if (!record.Has(name))
-        {
-            throw new RecordFaultException($"the field '{name}' is missing");
-        }
-        var value = record.GetProperty(name);
-        return value.ValueKind switch
-        {
-            JsonValueKind.Object => RecordFields.ShareGptMessage(value),
-            JsonValueKind.Array => RecordFields.OpenAiMessages(value, name) is [.., { } last] ? last : throw new RecordFaultException($"the field '{name}' is an empty list"),
-            _ => ChatMessage.Assistant(record.Text(name).Trim()),
-        };
+        var prompt = RecordFields.ShareGptMessages(record.List("conversations"), "conversations");
+        return new PreferencePair(prompt, Answer(prompt, record, "chosen"), Answer(prompt, record, "rejected"), default);
     }
 
-    private static PreferencePair WithPrompt(JsonElement record) => new(RecordFields.PromptMessages(record), Answer(record, "chosen"), Answer(record, "rejected"), default);
+    private static ChatMessage Answer(IReadOnlyList<ChatMessage> prompt, JsonElement record, string name) => record.Has(name) && record.GetProperty(name) is { ValueKind: JsonValueKind.Object } turn
+        ? RecordFields.ShareGptMessage(turn)
+        : RecordFields.AnswerTo(prompt, record, name);
+
+    private static PreferencePair WithPrompt(JsonElement record)
+    {
+        var prompt = RecordFields.PromptMessages(record);
+        return new PreferencePair(prompt, Answer(prompt, record, "chosen"), Answer(prompt, record, "rejected"), default);
+    }
 
     private static PreferencePair WithoutPrompt(JsonElement record)
     {

@@ -98,6 +98,24 @@ internal static class RecordFields
             : [ChatMessage.User(text)];
     }
 
+    /// <summary>An answer to a prompt: a text, or a list of messages of which the last one is the answer and those before it, if there are any, are the prompt again.</summary>
+    public static ChatMessage AnswerTo(IReadOnlyList<ChatMessage> prompt, JsonElement record, string name)
+    {
+        if (!record.Has(name) || record.GetProperty(name).ValueKind != JsonValueKind.Array)
+        {
+            return ChatMessage.Assistant(record.Text(name).Trim());
+        }
+        if (OpenAiMessages(record.GetProperty(name), name) is not [.. var before, var answer])
+        {
+            throw new RecordFaultException($"the field '{name}' is an empty list");
+        }
+        // An answer to other turns than the prompt's would be learned as one to the prompt.
+        return before.Count == 0 || before.Select(Turn).SequenceEqual(prompt.Select(Turn)) ? answer
+            : throw new RecordFaultException($"the field '{name}' has turns before its answer that are not the prompt");
+
+        static (ChatRole Role, string Content) Turn(ChatMessage message) => (message.Role, message.Content.Trim());
+    }
+
     private static IEnumerable<JsonElement> Objects(JsonElement list, string field)
     {
         foreach (var item in list.EnumerateArray())

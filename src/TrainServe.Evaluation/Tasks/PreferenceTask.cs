@@ -45,7 +45,7 @@ public static class PreferenceTask
     }
 
     /// <summary>What there is to be said of each pair that fits the context.</summary>
-    /// <exception cref="InvalidDataException">None does.</exception>
+    /// <exception cref="InvalidDataException">None does, or a score is no finite number.</exception>
     public static IReadOnlyList<PairFinding> Find(IReadOnlyList<PreferencePair> pairs, IRewardScorer scorer, ChatTemplate template, PreferenceSettings settings, CancellationToken cancellationToken = default)
     {
         int[][] chosen = [.. pairs.Select(pair => template.Encode([.. pair.Prompt, pair.Chosen]).Ids)], rejected = [.. pairs.Select(pair => template.Encode([.. pair.Prompt, pair.Rejected]).Ids)];
@@ -54,8 +54,8 @@ public static class PreferenceTask
         {
             throw new InvalidDataException($"Of {pairs.Count} pairs none fits the reward model's context of {scorer.ContextLength} tokens.");
         }
-        var better = scorer.Score([.. kept.Select(index => chosen[index])], cancellationToken);
-        var other = scorer.Score([.. kept.Select(index => rejected[index])], cancellationToken);
+        double[] better = RewardScores.Of(scorer, [.. kept.Select(index => chosen[index])], place => pairs[kept[place]].Origin, cancellationToken);
+        double[] other = RewardScores.Of(scorer, [.. kept.Select(index => rejected[index])], place => pairs[kept[place]].Origin, cancellationToken);
         return [.. kept.Select((index, place) => new PairFinding(string.Join('\n', pairs[index].Prompt.Select(message => message.Content)), better[place] - other[place], chosen[index].Length > rejected[index].Length)
         {
             Source = settings.Source,

@@ -9,7 +9,8 @@ namespace TrainServe.Evaluation.Tasks;
 /// <summary>How often a reward model likes one model's answers better than another's to the same prompts. A tie counts half.</summary>
 /// <remarks>
 /// Beside it stands what a policy that cheats its judge loses: length and variety of the answers, and how far it went. The divergence is the mean over the model's own answers of
-/// log(model / other), nats; it is that of the distributions which the answers come from where they are sampled at temperature 1.
+/// log(model / other), nats; it is that of the distributions which the answers come from where they are sampled at temperature 1. Answers
+/// that are longer than the judge reads are cut, and counted as <c>cut_for_judge</c>.
 /// </remarks>
 public static class WinRateTask
 {
@@ -28,7 +29,8 @@ public static class WinRateTask
     {
         int[][] ours = [.. GenerationTask.AnswerIds(prompts, model, template, settings, cancellationToken)];
         int[][] theirs = [.. GenerationTask.AnswerIds(prompts, against, template, settings, cancellationToken)];
-        double[] ourScores = Scores(prompts, ours, judge, template, cancellationToken), theirScores = Scores(prompts, theirs, judge, template, cancellationToken);
+        int cut = 0;
+        double[] ourScores = Scores(ours), theirScores = Scores(theirs);
         var (perAnswer, perToken) = Divergence(prompts, ours, model, against, template, settings, cancellationToken);
         double wins = ourScores.Zip(theirScores, Win).Sum();
         return new TaskResult
@@ -52,10 +54,19 @@ public static class WinRateTask
                 ["distinct_3_against"] = Distinct(theirs, 3),
                 ["divergence"] = perAnswer,
                 ["divergence_per_token"] = perToken,
+                ["cut_for_judge"] = cut,
             },
             Intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["win_rate"] = Interval.Wilson(wins, prompts.Count) },
             Samples = [.. Enumerable.Range(0, Math.Min(Samples, prompts.Count)).Select(i => $"{prompts[i].Messages[^1].Content} >>> {tokenizer.Decode(ours[i])} [{ourScores[i]:F2}] >>> {tokenizer.Decode(theirs[i])} [{theirScores[i]:F2}]")],
         };
+
+        // An answer is judged as a whole turn, with the token that ends it, as far as the judge reads.
+        double[] Scores(int[][] answers)
+        {
+            int[][] rows = [.. prompts.Zip(answers, (prompt, ids) => (int[])[.. template.EncodePrompt(prompt.Messages), .. ids, .. template.StopTokenIds.Take(1)])];
+            cut += rows.Count(row => row.Length > judge.ContextLength);
+            return RewardScores.Of(judge, [.. rows.Select(row => row.Length > judge.ContextLength ? row[..judge.ContextLength] : row)], index => prompts[index].Origin, cancellationToken);
+        }
     }
 
     internal static double Win(double ours, double theirs) => ours > theirs ? 1 : ours == theirs ? 0.5 : 0;
@@ -86,12 +97,5 @@ public static class WinRateTask
         ScoringRequest[] requests = [.. prompts.Zip(answers, (prompt, ids) => new ScoringRequest(template.EncodePrompt(prompt.Messages), ids.Length < settings.MaxNewTokens ? [.. ids, .. template.StopTokenIds.Take(1)] : ids))];
         double sum = model.Score(requests, cancellationToken).Zip(against.Score(requests, cancellationToken), (ours, theirs) => ours.Sum - theirs.Sum).Sum();
         return (sum / requests.Length, sum / requests.Sum(request => request.Continuation.Length));
-    }
-
-    // An answer is judged as a whole turn, with the token that ends it.
-    private static double[] Scores(IReadOnlyList<Prompt> prompts, int[][] answers, IRewardScorer judge, ChatTemplate template, CancellationToken cancellationToken)
-    {
-        int[][] rows = [.. prompts.Zip(answers, (prompt, ids) => (int[])[.. template.EncodePrompt(prompt.Messages), .. ids, .. template.StopTokenIds.Take(1)])];
-        return [.. judge.Score([.. rows.Select(row => row.Length > judge.ContextLength ? row[..judge.ContextLength] : row)], cancellationToken)];
     }
 }

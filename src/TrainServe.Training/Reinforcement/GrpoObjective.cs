@@ -67,7 +67,7 @@ internal sealed class GrpoObjective : IObjective
     public ObjectiveState State => new()
     {
         Updates = new Dictionary<string, long>(StringComparer.Ordinal) { ["policy"] = _policy.Updates },
-        Values = new Dictionary<string, double>(StringComparer.Ordinal) { ["negative_kl_steps"] = _alarm.StepsInARow },
+        Values = new Dictionary<string, double>(StringComparer.Ordinal) { ["negative_kl_steps"] = _alarm.StepsInARow, ["reward_errors"] = _rewards.Errors },
     };
 
     /// <summary>Judges an empty answer to every prompt: a record that cannot be judged is found before the first step.</summary>
@@ -151,6 +151,7 @@ internal sealed class GrpoObjective : IObjective
         _policy.RestoreWeights(checkpoint);
         _policy.RestoreMoments(checkpoint, state.Updates["policy"]);
         _alarm.StepsInARow = (int)state.Values["negative_kl_steps"];
+        _rewards.Errors = (long)state.Values.GetValueOrDefault("reward_errors");
     }
 
     public void RestoreWeights(Checkpoint best) => _policy.RestoreWeights(best);

@@ -79,6 +79,7 @@ internal sealed class RolloutSampler
         ForEachToken(experiences, rows => AnswerTensors.Values(critic, rows, _padding), (experience, values) => experience.Values = values);
 
     /// <summary>A reward model's scores of the answers, as it gives them.</summary>
+    /// <exception cref="InvalidDataException">A score is no finite number: nothing can be learned from it. The message names the prompt's file and line.</exception>
     public double[] Scores(IReadOnlyList<Experience> experiences, Transformer rewardModel)
     {
         var found = new double[experiences.Count][];
@@ -88,7 +89,9 @@ internal sealed class RolloutSampler
         {
             found[first + i] = [own[i]];
         }
-        return [.. SharedRows.Complete(_processes, found).Select(score => score[0])];
+        // All processes know all scores, so that all of them stop.
+        return [.. SharedRows.Complete(_processes, found).Zip(experiences, (score, experience) => double.IsFinite(score[0]) ? score[0]
+            : throw new InvalidDataException($"{experience.Prompt.Prompt.Origin}: the reward model gives {score[0]} to an answer, from which nothing can be learned; its weights are damaged or too large."))];
     }
 
     /// <summary>A reward model's scores of answers.</summary>

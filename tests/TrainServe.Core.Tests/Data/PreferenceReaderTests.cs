@@ -23,6 +23,7 @@ public sealed class PreferenceReaderTests : IDisposable
         { """{"conversations":[{"from":"human","value":"p"}],"chosen":{"from":"gpt","value":"c"},"rejected":{"from":"gpt","value":"r"}}""", "user:p > c | r" },
         { """{"prompt":[{"role":"user","content":"p"}],"chosen":[{"role":"assistant","content":"c"}],"rejected":[{"role":"assistant","content":"r"}]}""", "user:p > c | r" },
         { """{"chosen":[{"role":"user","content":"p"},{"role":"assistant","content":"c"}],"rejected":[{"role":"user","content":"p"},{"role":"assistant","content":"r"}]}""", "user:p > c | r" },
+        { """{"prompt":"p","chosen":[{"role":"user","content":"p"},{"role":"assistant","content":"c"}],"rejected":[{"role":"user","content":"p"},{"role":"assistant","content":"r"}]}""", "user:p > c | r" },
     };
 
     [Theory, MemberData(nameof(Formats))]
@@ -38,6 +39,8 @@ public sealed class PreferenceReaderTests : IDisposable
     [InlineData("""{"prompt":"p","chosen":"c"}""", "'rejected' is missing")]
     [InlineData("""{"prompt":"p","chosen":"c","rejected":""}""", "rejected answer has a message 2 that is an empty turn")]
     [InlineData("""{"prompt":[{"role":"assistant","content":"p"}],"chosen":"c","rejected":"r"}""", "starts with assistant")]
+    [InlineData("""{"prompt":"p","chosen":[{"role":"user","content":"p"},{"role":"assistant","content":"q"},{"role":"user","content":"s"},{"role":"assistant","content":"c"}],"rejected":"r"}""", "'chosen' has turns before its answer that are not the prompt")]
+    [InlineData("""{"prompt":"p","chosen":"c","rejected":[{"role":"user","content":"other"},{"role":"assistant","content":"r"}]}""", "'rejected' has turns before its answer that are not the prompt")]
     public void A_bad_pair_is_named_with_its_file_and_line(string record, string reason)
     {
         const string good = """{"prompt":"p","chosen":"c","rejected":"r"}""";

@@ -56,6 +56,19 @@ public sealed class GrpoTrainerTests : StageRuns
     }
 
     [Fact]
+    public void Judgements_that_could_not_be_made_are_counted_on_when_a_run_goes_on()
+    {
+        File.WriteAllLines(Files.PathOf("prompts.jsonl"), Enumerable.Range(0, 12).Select(i => $$"""{"context":"{{(i % 2 == 0 ? $"no sum {i}" : $"{i}+1=")}}","continuation":"2"}"""));
+        string[] overrides = ["rewards=[{kind: arithmetic}]", "on_reward_error=zero"];
+        Run("whole", overrides: overrides);
+        Assert.Throws<TimeoutException>(() => Run("out", display: new FailingDisplay(3), overrides: overrides));
+        Run("out", resume: true, overrides: overrides);
+        double[] errors = [.. Metrics("whole").Select(line => line.GetProperty("reward_errors").GetDouble())];
+        Assert.True(errors[^1] > errors[0], string.Join(' ', errors));
+        Assert.Equal(errors, Metrics("out").Select(line => line.GetProperty("reward_errors").GetDouble()));
+    }
+
+    [Fact]
     public void Groups_without_spread_change_no_weight()
     {
         // Every answer gets 1, and none is charged for its length.

@@ -146,6 +146,36 @@ public sealed class PpoTrainerTests : StageRuns
         Assert.Equal(4, Display.Validations.Count);
     }
 
+    [Fact]
+    public void Returns_are_made_of_advantages_before_these_are_whitened()
+    {
+        Run("out", overrides: ["update.iterations=2"]);
+        foreach (var line in Metrics("out"))
+        {
+            // Whitened advantages would have the mean 0.
+            double advantage = line.GetProperty("advantage_mean").GetDouble();
+            Assert.NotEqual(0, advantage, 1e-3);
+            Assert.Equal(advantage + line.GetProperty("value_mean").GetDouble(), line.GetProperty("return_mean").GetDouble(), 1e-5);
+        }
+    }
+
+    [Fact]
+    public void A_reward_model_that_gives_no_number_is_told_with_file_and_line_and_nothing_is_learned()
+    {
+        RandomWeights.Write(Files.PathOf("reward", "model.safetensors"), ModelPackage.Open(Files.PathOf("reward")).Config, 3, (name, values) =>
+        {
+            if (name is "score.weight")
+            {
+                values[0] = float.NaN;
+            }
+        });
+        File.Delete(Files.PathOf("reward", "manifest.json"));
+        string message = Assert.Throws<InvalidDataException>(() => Run("out")).Message;
+        Assert.Contains("prompts.jsonl:", message, StringComparison.Ordinal);
+        Assert.Contains("the reward model gives NaN", message, StringComparison.Ordinal);
+        Assert.Empty(Display.Steps);
+    }
+
     // A policy that says a or b, and a reward model that looks at the last token alone: 1 for a, -1 for all others.
     private void LikeA()
     {

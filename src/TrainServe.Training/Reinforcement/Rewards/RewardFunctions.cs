@@ -62,8 +62,8 @@ public static class RewardFunctions
 /// <summary>Applies several functions and the rule for those that throw.</summary>
 public sealed class RewardSum(IReadOnlyList<RewardFunction> functions, RewardErrorRule rule)
 {
-    /// <summary>Judgements that could not be made and counted 0.</summary>
-    public long Errors { get; private set; }
+    /// <summary>Judgements that could not be made and counted 0; a run that goes on counts from where it was.</summary>
+    public long Errors { get; set; }
 
     public IReadOnlyList<RewardFunction> Functions => functions;
 
