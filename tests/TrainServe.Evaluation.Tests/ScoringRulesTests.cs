@@ -109,6 +109,28 @@ public sealed class ScoringRulesTests : IDisposable
         Assert.Equal(Math.Pow(2, 4), result.Metrics["word_perplexity"], 1e-4);
     }
 
+    [Fact]
+    public void A_perplexity_beyond_every_number_is_left_out_and_the_loss_stays()
+    {
+        // A text without white space is one word, however long: 40 tokens of 20 nats are exp(800) a word.
+        using var scorer = new FakeScorer { Judge = request => new ScoredContinuation([.. request.Continuation.Select(_ => -20f)], false) };
+        var result = TextTask.Run([new Document(new string('x', 40), default)], scorer, _tokenizer, Encoding(64));
+        Assert.Equal(20, result.Metrics["loss"], 1e-6);
+        Assert.Equal(Math.Exp(20), result.Metrics["perplexity"], 1);
+        Assert.DoesNotContain("word_perplexity", result.Metrics.Keys);
+        // What is written must be numbers.
+        Assert.All(result.Metrics.Values, value => Assert.True(double.IsFinite(value)));
+    }
+
+    [Fact]
+    public void A_model_that_gives_no_number_has_no_loss()
+    {
+        using var scorer = new FakeScorer { Judge = request => new ScoredContinuation([.. request.Continuation.Select(_ => float.NaN)], false) };
+        Assert.Contains("gives no number", Assert.Throws<InvalidDataException>(() => TextTask.Run([new Document("abc", default)], scorer, _tokenizer, Encoding(64))).Message, StringComparison.Ordinal);
+        ChoiceItem[] one = [new([Option("abc"), Option("abd")], 0, null, new RecordOrigin("words.jsonl", 2))];
+        Assert.StartsWith("words.jsonl:2: the model gives no number", Assert.Throws<InvalidDataException>(() => ChoiceTask.Run(one, scorer, Encoding(64))).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     // Wilson's score interval for 8 of 10: (0.8 + 0.19207 -+ 1.95996 * sqrt(0.016 + 0.0096036)) / 1.38415
     [InlineData(8, 10, 0.49016, 0.94331)]

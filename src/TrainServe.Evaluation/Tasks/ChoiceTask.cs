@@ -15,6 +15,7 @@ public static class ChoiceTask
     {
         var requests = items.SelectMany(item => item.Options.Select(option => Encode(encoding, item, option))).ToList();
         var scored = scorer.Score(requests, cancellationToken);
+        RequireNumbers(items, scored);
         return items.All(item => item.Options.Count == 1) ? Completions(items, scored, encoding) : Choices(items, scored, encoding);
     }
 
@@ -62,19 +63,28 @@ public static class ChoiceTask
     private static TaskResult Completions(IReadOnlyList<ChoiceItem> items, IReadOnlyList<ScoredContinuation> scored, PairEncoding encoding)
     {
         int right = scored.Count(found => found.IsGreedy);
+        var metrics = new Dictionary<string, double>(StringComparer.Ordinal) { ["accuracy"] = (double)right / items.Count, ["truncated"] = encoding.Truncated };
+        // A word's, as the harness has it for LAMBADA.
+        TextTask.AddPerplexity(metrics, "perplexity", -scored.Average(found => found.Sum));
         return new TaskResult
         {
             Kind = "completion",
             Count = items.Count,
-            Metrics = new Dictionary<string, double>(StringComparer.Ordinal)
-            {
-                ["accuracy"] = (double)right / items.Count,
-                // A word's, as the harness has it for LAMBADA.
-                ["perplexity"] = Math.Exp(-scored.Average(found => found.Sum)),
-                ["truncated"] = encoding.Truncated,
-            },
+            Metrics = metrics,
             Intervals = new Dictionary<string, Interval>(StringComparer.Ordinal) { ["accuracy"] = Interval.Wilson(right, items.Count) },
         };
+    }
+
+    // What is no number is neither more nor less likely than anything.
+    private static void RequireNumbers(IReadOnlyList<ChoiceItem> items, IReadOnlyList<ScoredContinuation> scored)
+    {
+        foreach (var (item, found) in items.SelectMany(item => item.Options.Select(_ => item)).Zip(scored))
+        {
+            if (double.IsNaN(found.Sum))
+            {
+                throw new InvalidDataException($"{item.Origin}: the model gives no number to an answer; its weights are damaged or too large.");
+            }
+        }
     }
 
     private static ScoringRequest Encode(PairEncoding encoding, ChoiceItem item, ChoiceOption option)

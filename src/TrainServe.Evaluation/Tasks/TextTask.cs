@@ -25,20 +25,26 @@ public static class TextTask
         var scored = scorer.Score(requests, cancellationToken);
         double nats = -scored.Sum(found => found.Sum);
         long tokens = scored.Sum(found => (long)found.LogProbs.Length);
-        return new TaskResult
+        if (!double.IsFinite(nats))
         {
-            Kind = "text",
-            Count = documents.Count,
-            Metrics = new Dictionary<string, double>(StringComparer.Ordinal)
-            {
-                ["loss"] = nats / tokens,
-                ["perplexity"] = Math.Exp(nats / tokens),
-                ["bits_per_byte"] = nats / Math.Log(2) / bytes,
-                ["word_perplexity"] = Math.Exp(nats / Math.Max(1, words)),
-                ["tokens"] = tokens,
-                ["bytes"] = bytes,
-            },
-        };
+            throw new InvalidDataException($"The model gives no number to a token of the text (the sum of all is {-nats}); its weights are damaged or too large.");
+        }
+        var metrics = new Dictionary<string, double>(StringComparer.Ordinal) { ["loss"] = nats / tokens };
+        AddPerplexity(metrics, "perplexity", nats / tokens);
+        metrics["bits_per_byte"] = nats / Math.Log(2) / bytes;
+        AddPerplexity(metrics, "word_perplexity", nats / Math.Max(1, words));
+        metrics["tokens"] = tokens;
+        metrics["bytes"] = bytes;
+        return new TaskResult { Kind = "text", Count = documents.Count, Metrics = metrics };
+    }
+
+    /// <summary>Adds the exponential of a loss where it is a number; a text without white space is one long word, whose perplexity may be beyond all.</summary>
+    internal static void AddPerplexity(Dictionary<string, double> metrics, string name, double loss)
+    {
+        if (Math.Exp(loss) is var perplexity && double.IsFinite(perplexity))
+        {
+            metrics[name] = perplexity;
+        }
     }
 
     /// <summary>What is foreseen from what.</summary>

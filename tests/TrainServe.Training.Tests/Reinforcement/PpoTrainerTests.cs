@@ -64,6 +64,16 @@ public sealed class PpoTrainerTests : StageRuns
         Assert.Equal(0, Metrics("out")[0].GetProperty("kl").GetDouble(), 1e-4);
     }
 
+    [Fact]
+    public void The_temperature_is_the_same_for_old_new_and_reference_probabilities()
+    {
+        Run("out", overrides: ["update.iterations=1", "rollout.temperature=0.6"]);
+        var line = Metrics("out")[0];
+        Assert.Equal(0, line.GetProperty("first_clip_fraction").GetDouble());
+        Assert.Equal(0, line.GetProperty("first_approximate_kl").GetDouble(), 1e-5);
+        Assert.Equal(0, line.GetProperty("kl").GetDouble(), 1e-4);
+    }
+
     [Theory]
     [InlineData("fixed")]
     [InlineData("adaptive")]
