@@ -46,6 +46,22 @@ public sealed class AlignmentTests : IDisposable
     }
 
     [Fact]
+    public async Task A_judge_or_an_opponent_of_another_tokenizer_is_refused()
+    {
+        foreach (string name in new[] { "reward", "other" })
+        {
+            string tokenizer = _directory.PathOf(name, "tokenizer.json"), before = await File.ReadAllTextAsync(tokenizer), manifest = _directory.PathOf(name, "manifest.json");
+            await File.WriteAllTextAsync(tokenizer, before + " ");
+            File.Delete(manifest);
+            var result = await ConsoleHost.RunAsync("evaluate", "--model", _directory.PathOf("policy"), "--against", _directory.PathOf("other"), "--reward", _directory.PathOf("reward"),
+                "--tasks", "win:pairs", "--data", _directory.FullName, "--max-tokens", "4");
+            Assert.NotEqual(0, result.ExitCode);
+            Assert.Contains($"{_directory.PathOf(name)} has another tokenizer than", result.Error, StringComparison.Ordinal);
+            await File.WriteAllTextAsync(tokenizer, before);
+        }
+    }
+
+    [Fact]
     public async Task The_best_of_several_answers_is_written_for_each_prompt()
     {
         string output = _directory.PathOf("best.jsonl");

@@ -64,9 +64,7 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
         int groupsOfMinibatch = Math.Max(1, rules.Update.MinibatchRows / groups.Max(group => group.Count));
         for (int epoch = 0; epoch < rules.Update.Epochs; epoch++)
         {
-            int[] order = [.. Enumerable.Range(0, groups.Count)];
-            new PhiloxRandom(rules.Seed, RandomStreams.Of(RandomPurpose.Minibatches, step, epoch)).Shuffle<int>(order);
-            foreach (int[] minibatch in order.Chunk(groupsOfMinibatch))
+            foreach (int[] minibatch in Minibatches(groups.Count, groupsOfMinibatch, rules.Seed, step, epoch))
             {
                 var answers = minibatch.SelectMany(group => groups[group]).Where(experience => !experience.IsMasked).ToList();
                 if (answers.Count > 0)
@@ -76,6 +74,19 @@ internal sealed class PolicyUpdates(ModelUpdate policy, ModelUpdate? critic, Upd
             }
         }
         return summary;
+    }
+
+    /// <summary>The numbers of the groups of each minibatch: every group once, in an order of this epoch's own.</summary>
+    /// <param name="groups">How many there are.</param>
+    /// <param name="size">Groups of a minibatch; the last one may have fewer.</param>
+    /// <param name="seed">Of the run.</param>
+    /// <param name="step">Of the run.</param>
+    /// <param name="epoch">Of the step.</param>
+    internal static IEnumerable<int[]> Minibatches(int groups, int size, ulong seed, long step, int epoch)
+    {
+        int[] order = [.. Enumerable.Range(0, groups)];
+        new PhiloxRandom(seed, RandomStreams.Of(RandomPurpose.Minibatches, step, epoch)).Shuffle<int>(order);
+        return order.Chunk(size);
     }
 
     private void Update(List<Experience> answers, double policyRate, double criticRate, UpdateSummary summary)
