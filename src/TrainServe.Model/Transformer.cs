@@ -75,7 +75,19 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     public double EmbeddingNoise { get; set; }
 
     /// <summary>Whether every block keeps only its input for the backward pass, and is computed again there: less memory for a third more computation. It changes no number.</summary>
-    public bool ActivationCheckpointing { get; set; }
+    /// <remarks>Turned on it has the C library give memory back as soon as it is free, for as long as the process runs: what it keeps for later is as much again as what is needed.</remarks>
+    public bool ActivationCheckpointing
+    {
+        get;
+        set
+        {
+            field = value;
+            if (value)
+            {
+                NativeAllocator.GiveBackLargeBlocks();
+            }
+        }
+    }
 
     /// <summary>Is called during a backward pass with the number of a block, from the last to the first, once the gradients of its weights are complete. It must not throw.</summary>
     public Action<int>? BlockGradientsDone { get; set; }

@@ -58,10 +58,6 @@ public static class ConsoleHost
     /// <summary>The caller reads, waits and disposes.</summary>
     public static Process Start(params string[] arguments) => Start("dotnet", [ProgramPath, .. arguments]);
 
-    /// <summary>The same, where memory that is freed goes back to the system at once: what the process has is then what is in use.</summary>
-    /// <remarks>Of itself glibc keeps blocks below 32 MB for later.</remarks>
-    public static Process StartGivingBack(params string[] arguments) => Start("dotnet", [ProgramPath, .. arguments], ("MALLOC_MMAP_THRESHOLD_", "262144"));
-
     private static Process Start(string program, string[] arguments, params ReadOnlySpan<(string Name, string Value)> environment)
     {
         var start = new ProcessStartInfo(program, arguments)

@@ -50,7 +50,7 @@ internal sealed record PreferenceStage(string Stage, RunOptions Options, IPrefer
         Stage = Stage,
         Model = model.Config,
         // Both sides of a pair are rows.
-        Memory = MemoryEstimate.Of(model.Config, 2 * MicroRows, Columns, model.Kernels, Recipe.Training.ActivationCheckpointing),
+        Memory = MemoryEstimate.Of(model.Config, 2 * MicroRows, Columns, model.Kernels, Recipe.Training.ActivationCheckpointing, Recipe.Training.Dropout > 0),
         Sources = Data.Summary(),
         Columns = Columns,
         BatchRows = Recipe.Training.BatchRows,

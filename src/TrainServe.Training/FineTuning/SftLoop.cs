@@ -55,7 +55,7 @@ public sealed class SftLoop : ITrainingRun
         {
             Stage = Stage,
             Model = model.Config,
-            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model), recipe.Training.ActivationCheckpointing),
+            Memory = MemoryEstimate.Of(model.Config, rows, columns, TrainingKernels.Choose(recipe.Training.Precision, model), recipe.Training.ActivationCheckpointing, recipe.Training.Dropout > 0),
             Sources = data.Summary(),
             Columns = columns,
             BatchRows = recipe.Training.BatchRows,

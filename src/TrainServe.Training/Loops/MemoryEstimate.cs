@@ -18,22 +18,25 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
     /// <param name="columns">Tokens of a row, T.</param>
     /// <param name="kernels">What computes the step; libtorch's operators when null.</param>
     /// <param name="activationCheckpointing">Whether blocks keep only their inputs.</param>
-    public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null, bool activationCheckpointing = false)
+    /// <param name="drops">Whether there is dropout.</param>
+    public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null, bool activationCheckpointing = false, bool drops = false)
     {
         long tokens = (long)rows * columns;
         bool isFast = kernels is { IsFast: true };
-        long activations = isFast ? Fast(config, tokens, activationCheckpointing) : Plain(config, tokens, activationCheckpointing);
+        long activations = isFast ? Fast(config, tokens, activationCheckpointing) : Plain(config, tokens, activationCheckpointing, drops);
         // Of fast blocks that are computed again all gradients in flight are counted: 20,480 tokens at once through 12 layers take 0.94 times as much.
         return new MemoryEstimate(16 * config.ParameterCount, (long)((isFast && activationCheckpointing ? 1 : GradientsInFlight) * activations));
     }
 
     // Single precision throughout.
-    private static long Plain(ModelConfig config, long tokens, bool recomputes)
+    private static long Plain(ModelConfig config, long tokens, bool recomputes, bool drops)
     {
         long width = config.HiddenSize, query = Query(config);
         // A block keeps: two norms with their inputs, query-key-value before and after rotation, keys and values repeated for every head, attention's
         // output, gate and up, their product, and both sums.
         long perLayer = 6 * width + 2 * Heads(config) + 4 * query + 4L * config.IntermediateSize;
+        // Dropout behind attention and behind the network keeps what it makes and a mask of one byte a value; the fast step draws its masks again.
+        perLayer += drops ? 2 * (width + width / 4) : 0;
         // Logits, their softmax, and its gradient.
         long head = 3L * config.VocabSize + 2 * width;
         // With every block's input there is either the head, or one block that was computed again.
