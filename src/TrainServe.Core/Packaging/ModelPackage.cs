@@ -89,13 +89,24 @@ public sealed class ModelPackage
             throw new InvalidDataException(faultOfSize);
         }
         // Hashing is much of what a start takes. The largest files first, so that the cores end together.
+        var changed = new ConcurrentBag<ManifestFile>();
         try
         {
-            Parallel.ForEach(Partitioner.Create(files.OrderByDescending(item => item.File.SizeBytes), EnumerablePartitionerOptions.NoBuffering), item => RequireHash(item.File, item.Path));
+            Parallel.ForEach(Partitioner.Create(files.OrderByDescending(item => item.File.SizeBytes), EnumerablePartitionerOptions.NoBuffering), item =>
+            {
+                if (FileHash.OfFile(item.Path) != item.File.Sha256)
+                {
+                    changed.Add(item.File);
+                }
+            });
         }
         catch (AggregateException errors)
         {
             ExceptionDispatchInfo.Throw(errors.InnerExceptions[0]);
+        }
+        if (!changed.IsEmpty)
+        {
+            throw new InvalidDataException(string.Join(' ', files.Where(item => changed.Contains(item.File)).Select(item => $"{item.Path} was changed: its SHA-256 is not the one in {ModelManifest.FileName}.")));
         }
     }
 
@@ -107,14 +118,6 @@ public sealed class ModelPackage
             return $"{path} is missing; {ModelManifest.FileName} lists it.";
         }
         return info.Length == file.SizeBytes ? null : $"{path} has {info.Length} bytes where {ModelManifest.FileName} says {file.SizeBytes}.";
-    }
-
-    private static void RequireHash(ManifestFile file, string path)
-    {
-        if (FileHash.OfFile(path) != file.Sha256)
-        {
-            throw new InvalidDataException($"{path} was changed: its SHA-256 is not the one in {ModelManifest.FileName}.");
-        }
     }
 
     /// <summary>Checks that a precision was exported from these weights and proven equal to them.</summary>

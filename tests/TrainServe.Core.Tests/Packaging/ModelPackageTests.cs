@@ -44,6 +44,24 @@ public sealed class ModelPackageTests : IDisposable
     }
 
     [Fact]
+    public void Every_changed_file_is_named_in_the_order_of_the_manifest()
+    {
+        string path = Make("a");
+        foreach (string file in (string[])["tokenizer.json", "model.safetensors"])
+        {
+            byte[] bytes = File.ReadAllBytes(Path.Combine(path, file));
+            bytes[^2] ^= 1;
+            File.WriteAllBytes(Path.Combine(path, file), bytes);
+        }
+        string listed = string.Join(' ', ModelManifest.Read(Path.Combine(path, ModelManifest.FileName)).Files.Where(file => file.Path is "tokenizer.json" or "model.safetensors")
+            .Select(file => $"{Path.Combine(path, file.Path)} was changed: its SHA-256 is not the one in {ModelManifest.FileName}."));
+        for (int time = 0; time < 20; time++)
+        {
+            Assert.Equal(listed, Assert.Throws<InvalidDataException>(() => ModelPackage.OpenVerified(path)).Message);
+        }
+    }
+
+    [Fact]
     public void A_missing_file_and_a_cut_file_are_named()
     {
         string path = Make("a");
