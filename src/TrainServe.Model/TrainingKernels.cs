@@ -9,10 +9,10 @@ namespace TrainServe.Model;
 /// <summary>In what numbers the blocks compute while they are trained; weights and sums are always single precision.</summary>
 public enum TrainingPrecision
 {
-    /// <summary>bfloat16 where the processor multiplies it faster.</summary>
+    /// <summary>bfloat16 where the processor multiplies it faster, else single precision.</summary>
     Auto,
 
-    /// <summary>Single precision throughout, by libtorch's own operators.</summary>
+    /// <summary>Single precision throughout.</summary>
     Float32,
 
     /// <summary>Matrices and activations in bfloat16.</summary>
@@ -23,7 +23,7 @@ public enum TrainingPrecision
 }
 
 /// <summary>Which implementation of forward and backward a model uses; chosen once, before training.</summary>
-/// <param name="IsFast">Blocks, last norm and loss by the kernels, in bfloat16 over single-precision weights. Otherwise libtorch's operators.</param>
+/// <param name="IsFast">Blocks, last norm and loss by the kernels. Otherwise libtorch's operators.</param>
 /// <param name="Name">For the run's header and its checkpoints.</param>
 /// <param name="Reason">Why it is not the fast one; null when it is, or was not wanted.</param>
 public sealed record TrainingKernels(bool IsFast, string Name, string? Reason)
@@ -55,23 +55,20 @@ public sealed record TrainingKernels(bool IsFast, string Name, string? Reason)
             var chosen = precision is TrainingPrecision.Float32 or TrainingPrecision.Tf32 ? Plain : PlainBFloat16;
             return chosen with { Name = precision == TrainingPrecision.Tf32 ? "torch cuda tf32" : chosen.Name.Replace("torch", "torch cuda", StringComparison.Ordinal) };
         }
-        if (precision == TrainingPrecision.Float32)
-        {
-            return Plain;
-        }
-        string? reason = Obstacle(model.Config, model, needsSpeed: precision == TrainingPrecision.Auto);
-        return reason is null ? new TrainingKernels(true, "avx512 bfloat16", null) { Matrices = torch.ScalarType.BFloat16 }
-            : precision == TrainingPrecision.Auto ? Plain with { Reason = reason }
-            : throw new InvalidDataException($"bfloat16 training is not possible here: {reason}. Set training.precision to auto or float32.");
+        bool narrows = precision == TrainingPrecision.Bfloat16 || (precision == TrainingPrecision.Auto && MultipliesBFloat16());
+        string? reason = Obstacle(model.Config, model);
+        return reason is not null
+            ? precision == TrainingPrecision.Bfloat16 ? throw new InvalidDataException($"bfloat16 training is not possible here: {reason}. Set training.precision to auto or float32.") : Plain with { Reason = reason }
+            : narrows ? new TrainingKernels(true, "avx512 bfloat16", null) { Matrices = torch.ScalarType.BFloat16 }
+            : new TrainingKernels(true, $"avx512 float32, products by {MatrixProduct.SinglePrecision}", null);
     }
 
-    private static string? Obstacle(ModelConfig config, Transformer model, bool needsSpeed) =>
+    private static string? Obstacle(ModelConfig config, Transformer model) =>
         model.Device.type != DeviceType.CPU ? "the kernels are for the CPU"
         : !OperatingSystem.IsLinux() && !OperatingSystem.IsWindows() ? "the kernels need an x64 processor"
         : !Lanes.IsSupported ? "the processor lacks AVX-512"
-        : needsSpeed && !MultipliesBFloat16() ? "the processor lacks AVX512_BF16, without which bfloat16 is not faster"
         : model.Dtype != torch.ScalarType.Float32 ? "the weights are not float32"
-        : config.HiddenSize % Lanes.Count != 0 || config.IntermediateSize % Lanes.Count != 0 || !AttentionKernel.Supports(config.HeadDim)
+        : config.HiddenSize % Lanes.Count != 0 || config.IntermediateSize % Lanes.Count != 0 || config.HeadDim % Lanes.Count != 0
             ? $"hidden_size, intermediate_size and head_dim are not all multiples of {Lanes.Count}"
         : config.AttentionDropout > 0 ? "attention_dropout is above 0"
         : null;

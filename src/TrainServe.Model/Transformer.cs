@@ -198,8 +198,8 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         }
         using var scope = NewDisposeScope();
         var headVC = _head ?? _embedding.Weight;
-        var sum = Kernels.Matrices == ScalarType.BFloat16 && Dtype == ScalarType.Float32
-            ? HeadLossFunction.Sum(hidden, headVC, targets, regularization, Kernels.IsFast, Kernels.IsFast ? _memory : null)
+        var sum = (Kernels.IsFast || Kernels.Matrices == ScalarType.BFloat16) && Dtype == ScalarType.Float32
+            ? HeadLossFunction.Sum(hidden, headVC, targets, regularization, Kernels.Matrices, Kernels.IsFast, Kernels.IsFast ? _memory : null)
             : CrossEntropy.Sum(nn.functional.linear(hidden, headVC), targets, regularization).Sum;
         return sum.MoveToOuterDisposeScope();
     }
@@ -233,7 +233,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var pass = new BlockPass(_rotary.Cos, _rotary.Sin, documentsBT is null ? null : BlockPass.FirstOf(documentsBT), drops ? _dropout : 0, seed);
         for (int layer = 0; layer < _blocks.Length; layer++)
         {
-            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps, _memory) { Recomputes = ActivationCheckpointing });
+            xBTC = BlockFunction.Apply(Bounded(xBTC, layer), _blocks[layer], new BlockCall(pass, layer, Config.NumAttentionHeads, Config.NumKeyValueHeads, Config.HeadDim, Config.RmsNormEps, Kernels.Matrices, _memory) { Recomputes = ActivationCheckpointing });
         }
         return NormFunction.Apply(xBTC, _norm);
     }

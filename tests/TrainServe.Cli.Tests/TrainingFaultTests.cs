@@ -82,9 +82,12 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
 
     [Theory]
     // libtorch's own operators take and free blocks of every size, and how well glibc fits them together differs by a quarter between runs of the same command.
-    [InlineData("float32", 1200, 16, 0.1, 2, false, 1.35)] // short rows: logits and blocks
-    [InlineData("float32", 64, 256, 0.0, 2, false, 1.35)] // long rows: attention
-    [InlineData("float32", 64, 256, 0.0, 12, true, 1.15)] // blocks computed again
+    [InlineData("plain", 1200, 16, 0.1, 2, false, 1.35)] // short rows: logits and blocks
+    [InlineData("plain", 64, 256, 0.0, 2, false, 1.35)] // long rows: attention
+    [InlineData("plain", 64, 256, 0.0, 12, true, 1.15)] // blocks computed again
+    [InlineData("float32", 2000, 16, 0.1, 2, false, 1.15)]
+    [InlineData("float32", 64, 256, 0.0, 2, false, 1.15)]
+    [InlineData("float32", 64, 256, 0.0, 12, true, 1.15)]
     [InlineData("auto", 3000, 16, 0.1, 2, false, 1.15)]
     [InlineData("auto", 80, 256, 0.0, 2, false, 1.15)]
     [InlineData("auto", 80, 256, 0.0, 12, true, 1.15)]
@@ -92,7 +95,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
         string[] shape = ["--set", string.Create(CultureInfo.InvariantCulture, $"data.sequence_length={columns}"), "--set", string.Create(CultureInfo.InvariantCulture, $"training.dropout={dropout}"),
-            "--set", $"training.precision={precision}", "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256", "--set", $"model.num_hidden_layers={layers}",
+            .. Computation(precision), "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256", "--set", $"model.num_hidden_layers={layers}",
             "--set", $"training.activation_checkpointing={(recomputes ? "true" : "false")}", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=64"];
         string[] large = [.. shape, "--set", string.Create(CultureInfo.InvariantCulture, $"training.batch_rows={rows}")], small = [.. shape, "--set", "training.batch_rows=1"];
         // What the runtime and libtorch take by themselves is the same in both.
@@ -105,6 +108,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
 
     [Theory]
     [Trait("Category", "Slow")]
+    [InlineData("plain")]
     [InlineData("float32")]
     [InlineData("auto")]
     public async Task Blocks_that_are_computed_again_take_a_part_of_the_memory(string precision)
@@ -112,7 +116,7 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
         Assert.SkipUnless(OperatingSystem.IsLinux(), "This test reads a process's peak memory from /proc.");
         string[] Settings(int rows, bool recomputes) =>
         [
-            "--set", "data.sequence_length=256", "--set", "training.dropout=0", "--set", $"training.precision={precision}", "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256",
+            "--set", "data.sequence_length=256", "--set", "training.dropout=0", .. Computation(precision), "--set", "model.hidden_size=96", "--set", "model.intermediate_size=256",
             "--set", "model.num_hidden_layers=12", "--set", "training.micro_batch_rows=null", "--set", "training.steps=2", "--set", "validation.max_rows=64",
             "--set", $"training.batch_rows={rows}", "--set", $"training.activation_checkpointing={(recomputes ? "true" : "false")}",
         ];
@@ -146,6 +150,10 @@ public sealed partial class TrainingFaultTests : PretrainingRuns
         TestContext.Current.TestOutputHelper?.WriteLine($"{early} MiB after 300 to 700 steps, {late} MiB after 1,600 to 2,000");
         Assert.InRange(late - early, -4096, 32);
     }
+
+    // The kernels cannot do heads of 8, so that libtorch's own operators do them.
+    private static string[] Computation(string precision) =>
+        precision == "plain" ? ["--set", "training.precision=float32", "--set", "model.num_attention_heads=12", "--set", "model.num_key_value_heads=12"] : ["--set", $"training.precision={precision}"];
 
     private async Task<double> PeakMebibytesAsync(string output, string[] settings)
     {

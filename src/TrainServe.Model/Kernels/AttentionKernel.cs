@@ -7,14 +7,14 @@ namespace TrainServe.Model.Kernels;
 // B batch, T time, H query heads, K key-value heads, D head size, Tp time rounded up to 16.
 // A row of qkv is the heads of query, key and value after each other, not yet rotated.
 
-/// <summary>What attention reads and writes; bfloat16 as ushort.</summary>
-internal unsafe struct AttentionArguments
+/// <summary>What attention reads and writes.</summary>
+internal unsafe struct AttentionArguments<T> where T : unmanaged, IStoredNumber<T>
 {
     /// <summary>[B, T, (H + 2K) * D]</summary>
-    public ushort* Qkv;
+    public T* Qkv;
 
     /// <summary>Written by forward, read by backward, [B, T, H * D].</summary>
-    public ushort* Output;
+    public T* Output;
 
     /// <summary>log(sum(exp(scores))) of each query: written by forward, read by backward, [B, H, T].</summary>
     public float* LogSum;
@@ -26,7 +26,7 @@ internal unsafe struct AttentionArguments
     public int* First;
 
     /// <summary>Backward: gradient of the output, and of qkv, which is written.</summary>
-    public ushort* OutputGradient, QkvGradient;
+    public T* OutputGradient, QkvGradient;
     public int Batch, Time, Heads, KeyValueHeads, HeadDim;
 }
 
@@ -35,25 +35,22 @@ internal unsafe struct AttentionArguments
 /// The plain twin is <see cref="CausalSelfAttention"/>. Sums are in single precision. Tiles of queries see the keys up to their last one, and from the beginning
 /// of their first one's text, so that packed texts cost less than one long text.
 /// </remarks>
-internal static unsafe class AttentionKernel
+internal static unsafe class AttentionKernel<T> where T : unmanaged, IStoredNumber<T>
 {
     private const int QueryTile = 32;
 
     [ThreadStatic]
     private static Scratch? _scratch;
 
-    /// <summary>Whether the kernel can do heads of this size.</summary>
-    public static bool Supports(int headDim) => headDim % Lanes.Count == 0;
+    public static void Forward(AttentionArguments<T> arguments) => RowParallel.For(arguments.Batch * arguments.KeyValueHeads, 1, &ForwardHeads, &arguments);
 
-    public static void Forward(AttentionArguments arguments) => RowParallel.For(arguments.Batch * arguments.KeyValueHeads, 1, &ForwardHeads, &arguments);
-
-    public static void Backward(AttentionArguments arguments) => RowParallel.For(arguments.Batch * arguments.KeyValueHeads, 1, &BackwardHeads, &arguments);
+    public static void Backward(AttentionArguments<T> arguments) => RowParallel.For(arguments.Batch * arguments.KeyValueHeads, 1, &BackwardHeads, &arguments);
 
     private static int RoundUp(int value, int multiple) => (value + multiple - 1) / multiple * multiple;
 
     private static void ForwardHeads(void* data, int from, int to)
     {
-        ref var call = ref *(AttentionArguments*)data;
+        ref var call = ref *(AttentionArguments<T>*)data;
         int time = call.Time, size = call.HeadDim, padded = RoundUp(time, Lanes.Count), group = call.Heads / call.KeyValueHeads;
         float scale = 1 / MathF.Sqrt(size);
         (_scratch ??= new Scratch()).Begin((3L * padded + 2 * QueryTile) * size + (long)QueryTile * padded);
@@ -80,10 +77,10 @@ internal static unsafe class AttentionKernel
                     SmallGemm.Multiply(scores, tile.Keys, 1, valueTD + tile.FirstKey * size, size, outputTile, size, tile.PaddedQueries, size, tile.Keys, adds: false);
                     for (int i = 0; i < tile.Queries; i++)
                     {
-                        ushort* destination = call.Output + (((long)row * time + start + i) * call.Heads + head) * size;
+                        T* destination = call.Output + (((long)row * time + start + i) * call.Heads + head) * size;
                         for (int d = 0; d < size; d += Lanes.Count)
                         {
-                            Lanes.Store(Vector512.Load(outputTile + i * size + d) * inverse[i], destination + d);
+                            T.Store(Vector512.Load(outputTile + i * size + d) * inverse[i], destination + d);
                         }
                     }
                 }
@@ -93,7 +90,7 @@ internal static unsafe class AttentionKernel
 
     private static void BackwardHeads(void* data, int from, int to)
     {
-        ref var call = ref *(AttentionArguments*)data;
+        ref var call = ref *(AttentionArguments<T>*)data;
         int time = call.Time, size = call.HeadDim, padded = RoundUp(time, Lanes.Count), group = call.Heads / call.KeyValueHeads, width = call.Heads + 2 * call.KeyValueHeads;
         float scale = 1 / MathF.Sqrt(size);
         (_scratch ??= new Scratch()).Begin((8L * padded + 2 * QueryTile) * size + 2L * QueryTile * padded + padded);
@@ -138,11 +135,11 @@ internal static unsafe class AttentionKernel
             }
             for (int t = 0; t < time; t++)
             {
-                ushort* destination = call.QkvGradient + ((long)row * time + t) * width * size;
+                T* destination = call.QkvGradient + ((long)row * time + t) * width * size;
                 TurnBack(in call, keyGradient + t * size, t, 1, destination + (call.Heads + keyHead) * size);
                 for (int d = 0; d < size; d += Lanes.Count)
                 {
-                    Lanes.Store(Vector512.Load(valueGradient + t * size + d), destination + (call.Heads + call.KeyValueHeads + keyHead) * size + d);
+                    T.Store(Vector512.Load(valueGradient + t * size + d), destination + (call.Heads + call.KeyValueHeads + keyHead) * size + d);
                 }
             }
         }
@@ -199,21 +196,21 @@ internal static unsafe class AttentionKernel
     }
 
     // sum(gradient * output) of each query.
-    private static void Delta(in AttentionArguments call, int row, int head, float* gradientTD, float* delta)
+    private static void Delta(in AttentionArguments<T> call, int row, int head, float* gradientTD, float* delta)
     {
         for (int t = 0; t < call.Time; t++)
         {
-            ushort* output = call.Output + (((long)row * call.Time + t) * call.Heads + head) * call.HeadDim;
+            T* output = call.Output + (((long)row * call.Time + t) * call.Heads + head) * call.HeadDim;
             var sum = Vector512<float>.Zero;
             for (int d = 0; d < call.HeadDim; d += Lanes.Count)
             {
-                sum += Vector512.Load(gradientTD + t * call.HeadDim + d) * Lanes.Load(output + d);
+                sum += Vector512.Load(gradientTD + t * call.HeadDim + d) * T.Load(output + d);
             }
             delta[t] = Vector512.Sum(sum);
         }
     }
 
-    private static void LoadQueries(in AttentionArguments call, int row, int head, int padded, float scale, float* queryTD)
+    private static void LoadQueries(in AttentionArguments<T> call, int row, int head, int padded, float scale, float* queryTD)
     {
         int size = call.HeadDim, width = call.Heads + 2 * call.KeyValueHeads;
         for (int t = 0; t < call.Time; t++)
@@ -224,7 +221,7 @@ internal static unsafe class AttentionKernel
     }
 
     // keyTD, where it is wanted, gets them row after row, keyDT transposed.
-    private static void LoadKeys(in AttentionArguments call, int row, int keyHead, int padded, float* keyRow, float* keyDT, float* keyTD)
+    private static void LoadKeys(in AttentionArguments<T> call, int row, int keyHead, int padded, float* keyRow, float* keyDT, float* keyTD)
     {
         int size = call.HeadDim, width = call.Heads + 2 * call.KeyValueHeads;
         for (int t = 0; t < padded; t++)
@@ -245,15 +242,15 @@ internal static unsafe class AttentionKernel
         }
     }
 
-    private static void LoadPlain(in AttentionArguments call, ushort* source, int head, int width, int row, int padded, float* destinationTD)
+    private static void LoadPlain(in AttentionArguments<T> call, T* source, int head, int width, int row, int padded, float* destinationTD)
     {
         int size = call.HeadDim;
         for (int t = 0; t < call.Time; t++)
         {
-            ushort* from = source + (((long)row * call.Time + t) * width + head) * size;
+            T* from = source + (((long)row * call.Time + t) * width + head) * size;
             for (int d = 0; d < size; d += Lanes.Count)
             {
-                Lanes.Load(from + d).Store(destinationTD + t * size + d);
+                T.Load(from + d).Store(destinationTD + t * size + d);
             }
         }
         new Span<float>(destinationTD + call.Time * size, (padded - call.Time) * size).Clear();
@@ -271,20 +268,20 @@ internal static unsafe class AttentionKernel
     }
 
     // Turns a head by its position's angles, and scales it.
-    private static void Turn(in AttentionArguments call, ushort* source, int position, float scale, float* destination)
+    private static void Turn(in AttentionArguments<T> call, T* source, int position, float scale, float* destination)
     {
         int half = call.HeadDim / 2;
         float* cos = call.Cos + position * half, sin = call.Sin + position * half;
         for (int d = 0; d < half; d += 8)
         {
-            Vector256<float> first = Lanes.LoadHalf(source + d), second = Lanes.LoadHalf(source + half + d);
+            Vector256<float> first = T.LoadEight(source + d), second = T.LoadEight(source + half + d);
             Vector256<float> c = Vector256.Load(cos + d) * scale, s = Vector256.Load(sin + d) * scale;
             (first * c - second * s).Store(destination + d);
             (second * c + first * s).Store(destination + half + d);
         }
     }
 
-    private static void TurnBack(in AttentionArguments call, float* source, int position, float scale, ushort* destination)
+    private static void TurnBack(in AttentionArguments<T> call, float* source, int position, float scale, T* destination)
     {
         int half = call.HeadDim / 2;
         float* cos = call.Cos + position * half, sin = call.Sin + position * half;
@@ -292,8 +289,8 @@ internal static unsafe class AttentionKernel
         {
             Vector256<float> first = Vector256.Load(source + d), second = Vector256.Load(source + half + d);
             Vector256<float> c = Vector256.Load(cos + d) * scale, s = Vector256.Load(sin + d) * scale;
-            Lanes.StoreHalf(first * c + second * s, destination + d);
-            Lanes.StoreHalf(second * c - first * s, destination + half + d);
+            T.StoreEight(first * c + second * s, destination + d);
+            T.StoreEight(second * c - first * s, destination + half + d);
         }
     }
 
@@ -303,7 +300,7 @@ internal static unsafe class AttentionKernel
         private readonly int* _first;
         private readonly int _start;
 
-        public Tile(in AttentionArguments call, int row, int start)
+        public Tile(in AttentionArguments<T> call, int row, int start)
         {
             _start = start;
             Queries = Math.Min(QueryTile, call.Time - start);

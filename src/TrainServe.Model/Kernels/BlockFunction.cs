@@ -3,9 +3,9 @@ using static TorchSharp.torch;
 namespace TrainServe.Model.Kernels;
 
 // B batch, T time, N = B * T, C width, F inner width, H query heads, K key-value heads, D head size.
-// The residual stream and all sums are single precision; what the matrices multiply is bfloat16.
+// The residual stream and all sums are single precision; what the matrices multiply is bfloat16 or single precision too.
 
-/// <summary>A whole block, forward and backward by hand: matrices by libtorch in bfloat16, everything between them by the kernels. Twin: <see cref="TransformerBlock"/>; of what is computed again <see cref="RecomputedBlock"/>.</summary>
+/// <summary>A whole block, forward and backward by hand: matrices by libtorch, everything between them by the kernels. Twin: <see cref="TransformerBlock"/>; of what is computed again <see cref="RecomputedBlock"/>.</summary>
 internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunction>
 {
     private const string StateKey = "state";
@@ -41,10 +41,10 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
-        using var state = (BlockState)context.get_data(StateKey);
+        using var state = (IBlockState)context.get_data(StateKey);
         if (state.IsSpent)
         {
-            return BlockState.Spent(gradientBTC.shape, inputs: 8);
+            return SpentGradients.Of(gradientBTC.shape, inputs: 8);
         }
         var gradients = state.Backward(gradientBTC.contiguous());
         foreach (var gradient in gradients)
@@ -54,13 +54,24 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
         return [.. gradients.Select(gradient => gradient!), null!];
     }
 
-    private static (Tensor Result, BlockState State) Forward(object[] inputs)
+    private static (Tensor Result, IBlockState State) Forward(object[] inputs)
     {
         using var noGradient = no_grad();
         using var scope = NewDisposeScope();
         var call = (BlockCall)inputs[7];
-        Matrix Of(int input) => Matrix.Of((Tensor)inputs[input], call.Memory);
-        var state = new BlockState(call)
+        IBlockState state = call.Matrices == ScalarType.BFloat16 ? State<BFloat16>(inputs, call) : State<Float32>(inputs, call);
+        var result = state.Forward().MoveToOuterDisposeScope();
+        if (call.Recomputes)
+        {
+            state.Forget();
+        }
+        return (result, state);
+    }
+
+    private static BlockState<T> State<T>(object[] inputs, BlockCall call) where T : unmanaged, IStoredNumber<T>
+    {
+        Matrix Of(int input) => Matrix.Of((Tensor)inputs[input], T.Type, call.Memory);
+        return new BlockState<T>(call)
         {
             X = ((Tensor)inputs[0]).contiguous(),
             AttentionNorm = (Tensor)inputs[1],
@@ -70,11 +81,5 @@ internal sealed class BlockFunction : autograd.SingleTensorFunction<BlockFunctio
             GateUp = Of(5),
             Down = Of(6),
         };
-        var result = state.Forward().MoveToOuterDisposeScope();
-        if (call.Recomputes)
-        {
-            state.Forget();
-        }
-        return (result, state);
     }
 }

@@ -38,17 +38,17 @@ internal sealed record BlockPass(Tensor Cos, Tensor Sin, int[]? First, double Dr
     }
 }
 
-/// <summary>One block's place and shape, and the step's memory; null where nothing is kept from step to step.</summary>
-internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon, StepMemory? Memory = null)
+/// <summary>One block's place and shape, in what its matrices are multiplied, and the step's memory; null where nothing is kept from step to step.</summary>
+internal sealed record BlockCall(BlockPass Pass, int Layer, int Heads, int KeyValueHeads, int HeadDim, float Epsilon, ScalarType Matrices, StepMemory? Memory = null)
 {
     /// <summary>Whether only the block's input is kept for the backward pass.</summary>
     public bool Recomputes { get; init; }
 }
 
-/// <summary>A matrix of a block: in bfloat16, and the weight itself if its gradient is the step memory's to write.</summary>
-internal readonly record struct Matrix(Tensor Half, Parameter? Owned)
+/// <summary>A matrix of a block: in the type that is multiplied, and the weight itself if its gradient is the step memory's to write.</summary>
+internal readonly record struct Matrix(Tensor Values, Parameter? Owned)
 {
-    public static Matrix Of(Tensor weight, StepMemory? memory) => memory is not null && weight is Parameter parameter && StepMemory.Owns(parameter)
-        ? new Matrix(memory.Half(parameter), parameter)
-        : new Matrix(weight.detach().to(ScalarType.BFloat16), null);
+    public static Matrix Of(Tensor weight, ScalarType type, StepMemory? memory) => memory is not null && weight is Parameter parameter && StepMemory.Owns(parameter)
+        ? new Matrix(memory.Values(parameter, type), parameter)
+        : new Matrix(weight.detach().to(type), null);
 }

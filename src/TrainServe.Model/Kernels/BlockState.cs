@@ -5,7 +5,24 @@ namespace TrainServe.Model.Kernels;
 // B batch, T time, N = B * T, C width, F inner width, H query heads, K key-value heads, D head size.
 
 /// <summary>What a block keeps between forward and backward, and both of them.</summary>
-internal sealed unsafe class BlockState(BlockCall call) : IDisposable
+internal interface IBlockState : IDisposable
+{
+    /// <summary>Whether the gradient was computed already, so that what it needs is gone.</summary>
+    bool IsSpent { get; }
+
+    /// <returns>The residual stream that goes out, [B, T, C], in the caller's dispose scope.</returns>
+    Tensor Forward();
+
+    /// <summary>Frees everything but the inputs; <see cref="Backward"/> computes it again, with the same masks.</summary>
+    void Forget();
+
+    /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
+    /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision; null for those that the step's memory has.</returns>
+    List<Tensor?> Backward(Tensor gradientBTC);
+}
+
+/// <summary>With activations and matrices in <typeparamref name="T"/>.</summary>
+internal sealed unsafe class BlockState<T>(BlockCall call) : IBlockState where T : unmanaged, IStoredNumber<T>
 {
     private readonly List<Tensor> _inputs = [], _kept = [];
     private Tensor? _normal1, _qkv, _logSum, _attended, _stream, _normal2, _gateUp, _inverse1, _inverse2;
@@ -17,67 +34,62 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     public required Tensor AttentionNorm { get; init; }
     public required Tensor FeedForwardNorm { get; init; }
 
-    /// <summary>The matrices in bfloat16.</summary>
+    /// <summary>The matrices in T.</summary>
     public required Matrix Qkv { get; init; }
     public required Matrix Output { get; init; }
     public required Matrix GateUp { get; init; }
     public required Matrix Down { get; init; }
 
-    /// <summary>Whether the gradient was computed already, so that what it needs is gone.</summary>
+    /// <inheritdoc/>
     public bool IsSpent => _inputs.Count == 0;
-
-    /// <summary>What a second backward pass gives: no numbers, so that the step is refused. An exception cannot pass through libtorch; it would end the process.</summary>
-    /// <param name="shape">Of the first input.</param>
-    /// <param name="inputs">How many the function has.</param>
-    public static List<Tensor> Spent(long[] shape, int inputs) => [full(shape, LiveScalar.Of(double.NaN), ScalarType.Float32).DetachFromDisposeScope(), .. Enumerable.Repeat<Tensor>(null!, inputs - 1)];
 
     private int Batch => (int)X.shape[0];
     private int Time => (int)X.shape[1];
     private int Width => (int)X.shape[2];
     private int Rows => Batch * Time;
-    private int Inner => (int)Down.Half.shape[1];
+    private int Inner => (int)Down.Values.shape[1];
 
-    /// <returns>The residual stream that goes out, [B, T, C], in the caller's dispose scope.</returns>
+    /// <inheritdoc/>
     public Tensor Forward()
     {
-        foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv.Half, Output.Half, GateUp.Half, Down.Half])
+        foreach (var tensor in (ReadOnlySpan<Tensor>)[X, Qkv.Values, Output.Values, GateUp.Values, Down.Values])
         {
             _inputs.Add(tensor.DetachFromDisposeScope());
         }
         Compute();
-        var inner = Half(Rows, Inner);
-        SwiGluKernel.Forward(BFloat16(_gateUp!), BFloat16(inner), Rows, Inner);
-        var added = mm(inner, Down.Half.t());
+        var inner = Empty(Rows, Inner);
+        SwiGluKernel<T>.Forward(Stored(_gateUp!), Stored(inner), Rows, Inner);
+        var added = MatrixProduct.Of(inner, Down.Values.t());
         var result = empty_like(X);
-        ResidualKernel.Add(Single(_stream!), BFloat16(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
+        ResidualKernel<T>.Add(Single(_stream!), Stored(added), Single(result), Rows * Width, call.Pass.Mask(call.Layer, 1));
         return result;
     }
 
     // Everything that backward needs.
     private void Compute()
     {
-        (_normal1, _inverse1) = (Kept(Half(Rows, Width)), Kept(Full(Rows)));
-        NormKernel.Forward(new NormArguments
+        (_normal1, _inverse1) = (Kept(Empty(Rows, Width)), Kept(Sums(Rows)));
+        NormKernel<T>.Forward(new NormArguments<T>
         {
-            Input = Single(X), Weight = Single(AttentionNorm), Inverse = Single(_inverse1), Half = BFloat16(_normal1), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
+            Input = Single(X), Weight = Single(AttentionNorm), Inverse = Single(_inverse1), Normal = Stored(_normal1), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
-        _qkv = Kept(mm(_normal1, Qkv.Half.t()));
-        (_attended, _logSum) = (Kept(Half(Rows, (long)call.Heads * call.HeadDim)), Kept(Full((long)Rows * call.Heads)));
+        _qkv = Kept(MatrixProduct.Of(_normal1, Qkv.Values.t()));
+        (_attended, _logSum) = (Kept(Empty(Rows, (long)call.Heads * call.HeadDim)), Kept(Sums((long)Rows * call.Heads)));
         fixed (int* first = call.Pass.First)
         {
-            AttentionKernel.Forward(Attention(first));
+            AttentionKernel<T>.Forward(Attention(first));
         }
-        var branch = mm(_attended, Output.Half.t());
-        (_stream, _normal2, _inverse2) = (Kept(empty_like(X)), Kept(Half(Rows, Width)), Kept(Full(Rows)));
-        NormKernel.Forward(new NormArguments
+        var branch = MatrixProduct.Of(_attended, Output.Values.t());
+        (_stream, _normal2, _inverse2) = (Kept(empty_like(X)), Kept(Empty(Rows, Width)), Kept(Sums(Rows)));
+        NormKernel<T>.Forward(new NormArguments<T>
         {
-            Input = Single(X), Branch = BFloat16(branch), Sum = Single(_stream), Weight = Single(FeedForwardNorm), Inverse = Single(_inverse2), Half = BFloat16(_normal2),
+            Input = Single(X), Branch = Stored(branch), Sum = Single(_stream), Weight = Single(FeedForwardNorm), Inverse = Single(_inverse2), Normal = Stored(_normal2),
             Dropout = call.Pass.Mask(call.Layer, 0), Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
-        _gateUp = Kept(mm(_normal2, GateUp.Half.t()));
+        _gateUp = Kept(MatrixProduct.Of(_normal2, GateUp.Values.t()));
     }
 
-    /// <summary>Frees everything but the inputs; <see cref="Backward"/> computes it again, with the same masks.</summary>
+    /// <inheritdoc/>
     public void Forget()
     {
         _kept.ForEach(tensor => tensor.Dispose());
@@ -85,32 +97,31 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
         _normal1 = _qkv = _logSum = _attended = _stream = _normal2 = _gateUp = _inverse1 = _inverse2 = null;
     }
 
-    /// <param name="gradientBTC">Of the result, single precision, contiguous.</param>
-    /// <returns>Gradients of the stream and of the six weights in the order of <see cref="BlockFunction.Apply"/>, single precision; null for those that the step's memory has.</returns>
+    /// <inheritdoc/>
     public List<Tensor?> Backward(Tensor gradientBTC)
     {
         if (_normal1 is null)
         {
             Compute();
         }
-        var added = Half(Rows, Width);
-        ResidualKernel.Split(Single(gradientBTC), BFloat16(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
-        Tensor inner = mm(added, Down.Half), gateUp = empty_like(_gateUp!);
-        SwiGluKernel.Backward(BFloat16(_gateUp!), BFloat16(inner), BFloat16(gateUp), Rows, Inner);
+        var added = Empty(Rows, Width);
+        ResidualKernel<T>.Split(Single(gradientBTC), Stored(added), Rows * Width, call.Pass.Mask(call.Layer, 1));
+        Tensor inner = MatrixProduct.Of(added, Down.Values), gateUp = empty_like(_gateUp!);
+        SwiGluKernel<T>.Backward(Stored(_gateUp!), Stored(inner), Stored(gateUp), Rows, Inner);
         // From here inner is what forward multiplied by the matrix.
         var downGradient = WeightGradient(Down, added, inner);
-        var normal2 = mm(gateUp, GateUp.Half);
+        var normal2 = MatrixProduct.Of(gateUp, GateUp.Values);
         var gateUpGradient = WeightGradient(GateUp, gateUp, _normal2!);
-        Tensor stream = empty_like(X), branch = Half(Rows, Width);
+        Tensor stream = empty_like(X), branch = Empty(Rows, Width);
         var norm2Gradient = NormBackward(_stream!, _inverse2!, FeedForwardNorm, normal2, gradientBTC, stream, branch);
 
-        Tensor attended = mm(branch, Output.Half), qkv = empty_like(_qkv!);
+        Tensor attended = MatrixProduct.Of(branch, Output.Values), qkv = empty_like(_qkv!);
         var outputGradient = WeightGradient(Output, branch, _attended!);
         fixed (int* first = call.Pass.First)
         {
-            AttentionKernel.Backward(Attention(first) with { OutputGradient = BFloat16(attended), QkvGradient = BFloat16(qkv) });
+            AttentionKernel<T>.Backward(Attention(first) with { OutputGradient = Stored(attended), QkvGradient = Stored(qkv) });
         }
-        Tensor normal1 = mm(qkv, Qkv.Half), input = empty_like(X);
+        Tensor normal1 = MatrixProduct.Of(qkv, Qkv.Values), input = empty_like(X);
         var qkvGradient = WeightGradient(Qkv, qkv, _normal1!);
         var norm1Gradient = NormBackward(X, _inverse1!, AttentionNorm, normal1, stream, input, null);
         return [input, norm1Gradient, qkvGradient, outputGradient, norm2Gradient, gateUpGradient, downGradient];
@@ -123,19 +134,19 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
         _inputs.Clear();
     }
 
-    private AttentionArguments Attention(int* first) => new()
+    private AttentionArguments<T> Attention(int* first) => new()
     {
-        Qkv = BFloat16(_qkv!), Output = BFloat16(_attended!), LogSum = Single(_logSum!), Cos = Single(call.Pass.Cos), Sin = Single(call.Pass.Sin), First = first,
+        Qkv = Stored(_qkv!), Output = Stored(_attended!), LogSum = Single(_logSum!), Cos = Single(call.Pass.Cos), Sin = Single(call.Pass.Sin), First = first,
         Batch = Batch, Time = Time, Heads = call.Heads, KeyValueHeads = call.KeyValueHeads, HeadDim = call.HeadDim,
     };
 
     private Tensor NormBackward(Tensor input, Tensor inverse, Tensor weight, Tensor gradient, Tensor passed, Tensor inputGradient, Tensor? branch)
     {
-        var partial = Full(NormKernel.Chunks(Rows), Width);
-        NormKernel.Backward(new NormArguments
+        var partial = Sums(NormKernel<T>.Chunks(Rows), Width);
+        NormKernel<T>.Backward(new NormArguments<T>
         {
-            Input = Single(input), Weight = Single(weight), Inverse = Single(inverse), HalfGradient = BFloat16(gradient), PassedGradient = Single(passed), InputGradient = Single(inputGradient),
-            BranchGradient = branch is null ? null : BFloat16(branch), WeightGradients = Single(partial), Dropout = branch is null ? default : call.Pass.Mask(call.Layer, 0),
+            Input = Single(input), Weight = Single(weight), Inverse = Single(inverse), NormalGradient = Stored(gradient), PassedGradient = Single(passed), InputGradient = Single(inputGradient),
+            BranchGradient = branch is null ? null : Stored(branch), WeightGradients = Single(partial), Dropout = branch is null ? default : call.Pass.Mask(call.Layer, 0),
             Epsilon = call.Epsilon, Rows = Rows, Width = Width,
         });
         return partial.sum(new long[] { 0 });
@@ -145,17 +156,17 @@ internal sealed unsafe class BlockState(BlockCall call) : IDisposable
     {
         if (matrix.Owned is not { } weight)
         {
-            return mm(outputNO.t(), inputNI).to(ScalarType.Float32);
+            return MatrixProduct.Of(outputNO.t(), inputNI).to(ScalarType.Float32);
         }
         call.Memory!.AddGradient(weight, outputNO, inputNI);
         return null;
     }
 
-    private static Tensor Half(params long[] shape) => empty(shape, ScalarType.BFloat16);
+    private static Tensor Empty(params long[] shape) => empty(shape, T.Type);
 
-    private static Tensor Full(params long[] shape) => empty(shape, ScalarType.Float32);
+    private static Tensor Sums(params long[] shape) => empty(shape, ScalarType.Float32);
 
-    private static ushort* BFloat16(Tensor tensor) => (ushort*)Lanes.Pointer(tensor);
+    private static T* Stored(Tensor tensor) => Lanes.Of<T>(tensor);
 
     private static float* Single(Tensor tensor) => (float*)Lanes.Pointer(tensor);
 

@@ -4,8 +4,8 @@ namespace TrainServe.Model.Kernels;
 
 // N rows, V vocabulary.
 
-/// <summary>Loss of each row of logits, and in place of the logits its gradient; bfloat16 as ushort. Twin: <see cref="CrossEntropy"/>.</summary>
-internal static unsafe class CrossEntropyKernel
+/// <summary>Loss of each row of logits, and in place of the logits its gradient. Twin: <see cref="CrossEntropy"/>.</summary>
+internal static unsafe class CrossEntropyKernel<T> where T : unmanaged, IStoredNumber<T>
 {
     private const int Chunk = 8;
 
@@ -16,7 +16,7 @@ internal static unsafe class CrossEntropyKernel
     /// <param name="vocabulary">V.</param>
     /// <param name="regularization">Label smoothing and z-loss.</param>
     /// <param name="wantsGradient">Whether the logits are replaced.</param>
-    public static void Run(ushort* logits, long* targets, float* losses, int rows, int vocabulary, LossRegularization regularization, bool wantsGradient)
+    public static void Run(T* logits, long* targets, float* losses, int rows, int vocabulary, LossRegularization regularization, bool wantsGradient)
     {
         var call = new Arguments { Logits = logits, Targets = targets, Losses = losses, Vocabulary = vocabulary, Smoothing = regularization.LabelSmoothing, ZLoss = regularization.ZLoss, WantsGradient = wantsGradient };
         RowParallel.For(rows, Chunk, &Rows, &call);
@@ -27,13 +27,13 @@ internal static unsafe class CrossEntropyKernel
         ref var call = ref *(Arguments*)data;
         for (int row = from; row < to; row++)
         {
-            ushort* logits = call.Logits + (long)row * call.Vocabulary;
+            T* logits = call.Logits + (long)row * call.Vocabulary;
             if (call.Targets[row] < 0)
             {
                 call.Losses[row] = 0;
                 if (call.WantsGradient)
                 {
-                    new Span<ushort>(logits, call.Vocabulary).Clear();
+                    new Span<T>(logits, call.Vocabulary).Clear();
                 }
                 continue;
             }
@@ -42,13 +42,13 @@ internal static unsafe class CrossEntropyKernel
     }
 
     // loss = (1 - s) (L - z[target]) + s (L - mean(z)) + c L^2, with L = log(sum(exp(z))).
-    private static void Row(in Arguments call, ushort* logits, int target, ref float loss)
+    private static void Row(in Arguments call, T* logits, int target, ref float loss)
     {
         int vocabulary = call.Vocabulary, whole = vocabulary / Lanes.Count * Lanes.Count;
         var highest = Vector512.Create(float.NegativeInfinity);
         for (int i = 0; i < whole; i += Lanes.Count)
         {
-            highest = Vector512.Max(highest, Lanes.Load(logits + i));
+            highest = Vector512.Max(highest, T.Load(logits + i));
         }
         float top = float.NegativeInfinity;
         for (int i = 0; i < Lanes.Count; i++)
@@ -57,22 +57,22 @@ internal static unsafe class CrossEntropyKernel
         }
         for (int i = whole; i < vocabulary; i++)
         {
-            top = MathF.Max(top, Lanes.ToSingle(logits[i]));
+            top = MathF.Max(top, T.ToSingle(logits[i]));
         }
         Vector512<float> sums = default, totals = default;
         for (int i = 0; i < whole; i += Lanes.Count)
         {
-            var value = Lanes.Load(logits + i);
+            var value = T.Load(logits + i);
             sums += Lanes.Exp(value - Vector512.Create(top));
             totals += value;
         }
         float sum = Vector512.Sum(sums), total = Vector512.Sum(totals);
         for (int i = whole; i < vocabulary; i++)
         {
-            sum += MathF.Exp(Lanes.ToSingle(logits[i]) - top);
-            total += Lanes.ToSingle(logits[i]);
+            sum += MathF.Exp(T.ToSingle(logits[i]) - top);
+            total += T.ToSingle(logits[i]);
         }
-        float logSum = top + MathF.Log(sum), atTarget = Lanes.ToSingle(logits[target]);
+        float logSum = top + MathF.Log(sum), atTarget = T.ToSingle(logits[target]);
         loss = (1 - call.Smoothing) * (logSum - atTarget) + call.ZLoss * logSum * logSum;
         if (call.Smoothing > 0)
         {
@@ -86,18 +86,18 @@ internal static unsafe class CrossEntropyKernel
         float targetGradient = scale * MathF.Exp(atTarget - logSum) - everywhere - (1 - call.Smoothing);
         for (int i = 0; i < whole; i += Lanes.Count)
         {
-            Lanes.Store(Lanes.Exp(Lanes.Load(logits + i) - Vector512.Create(logSum)) * scale - Vector512.Create(everywhere), logits + i);
+            T.Store(Lanes.Exp(T.Load(logits + i) - Vector512.Create(logSum)) * scale - Vector512.Create(everywhere), logits + i);
         }
         for (int i = whole; i < vocabulary; i++)
         {
-            logits[i] = Lanes.ToBFloat16(MathF.Exp(Lanes.ToSingle(logits[i]) - logSum) * scale - everywhere);
+            logits[i] = T.FromSingle(MathF.Exp(T.ToSingle(logits[i]) - logSum) * scale - everywhere);
         }
-        logits[target] = Lanes.ToBFloat16(targetGradient);
+        logits[target] = T.FromSingle(targetGradient);
     }
 
     private struct Arguments
     {
-        public ushort* Logits;
+        public T* Logits;
         public long* Targets;
         public float* Losses;
         public int Vocabulary;

@@ -43,13 +43,13 @@ internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFu
         var (x, inverse, weight) = (State)context.get_data(StateKey);
         if (x.IsInvalid)
         {
-            return BlockState.Spent(gradient.shape, inputs: 3);
+            return SpentGradients.Of(gradient.shape, inputs: 3);
         }
         int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
-        Tensor result = empty_like(x), partial = empty(NormKernel.Chunks(rows), width, ScalarType.Float32);
-        NormKernel.Backward(new NormArguments
+        Tensor result = empty_like(x), partial = empty(NormKernel<Float32>.Chunks(rows), width, ScalarType.Float32);
+        NormKernel<Float32>.Backward(new NormArguments<Float32>
         {
-            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), FullGradient = Single(gradient.contiguous()), InputGradient = Single(result), WeightGradients = Single(partial),
+            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), NormalGradient = Lanes.Of<Float32>(gradient.contiguous()), InputGradient = Single(result), WeightGradients = Single(partial),
             Rows = rows, Width = width,
         });
         x.Dispose();
@@ -64,9 +64,9 @@ internal sealed unsafe class NormFunction : autograd.SingleTensorFunction<NormFu
         var x = input.contiguous();
         int width = (int)x.shape[^1], rows = (int)(x.numel() / width);
         Tensor y = empty_like(x), inverse = empty(rows, ScalarType.Float32);
-        NormKernel.Forward(new NormArguments
+        NormKernel<Float32>.Forward(new NormArguments<Float32>
         {
-            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), Full = Single(y), Epsilon = epsilon, Rows = rows, Width = width,
+            Input = Single(x), Weight = Single(weight), Inverse = Single(inverse), Normal = Lanes.Of<Float32>(y), Epsilon = epsilon, Rows = rows, Width = width,
         });
         return (y.MoveToOuterDisposeScope(), new State(x.DetachFromDisposeScope(), inverse.DetachFromDisposeScope(), weight));
     }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,7 +8,7 @@ namespace TrainServe.Model.Kernels;
 /// Memory of this size that is given back and asked for again comes from the system each time, which fills it with zeros: 38 % of a step's time with 124 million weights and 256 tokens.
 /// Not for two passes at once.
 /// </remarks>
-internal sealed partial class StepMemory : IDisposable
+internal sealed class StepMemory : IDisposable
 {
     private readonly Dictionary<Parameter, Tensor> _halves = new(ReferenceEqualityComparer.Instance), _gradients = new(ReferenceEqualityComparer.Instance);
     private readonly Dictionary<(long Rows, long Columns, ScalarType Type), Tensor> _matrices = [];
@@ -17,13 +16,17 @@ internal sealed partial class StepMemory : IDisposable
     /// <summary>Whether a weight's gradient is written here, and not left to libtorch.</summary>
     public static bool Owns(Parameter weight) => weight.requires_grad && weight.is_leaf;
 
-    /// <summary>The weight in bfloat16, as it is now.</summary>
+    /// <summary>The weight as it is now in the type that is multiplied.</summary>
     /// <returns>Valid until the next call for the same weight; in the caller's dispose scope.</returns>
-    public Tensor Half(Parameter weight)
+    public Tensor Values(Parameter weight, ScalarType type)
     {
+        if (type == weight.dtype)
+        {
+            return weight.detach();
+        }
         if (!_halves.TryGetValue(weight, out var half))
         {
-            _halves[weight] = half = empty(weight.shape, ScalarType.BFloat16).DetachFromDisposeScope();
+            _halves[weight] = half = empty(weight.shape, type).DetachFromDisposeScope();
         }
         WeightKernel.Round(weight, half);
         return half.alias();
@@ -42,10 +45,29 @@ internal sealed partial class StepMemory : IDisposable
     /// <summary>weight.grad += leftNO^T rightNI.</summary>
     public void AddGradient(Parameter weight, Tensor leftNO, Tensor rightNI)
     {
-        var product = Rent(leftNO.shape[1], rightNI.shape[1], ScalarType.BFloat16);
-        MultiplyTransposed(product, leftNO, rightNI);
-        AddGradient(weight, product);
-        Return(product);
+        var (gradient, isNew) = Gradient(weight);
+        AddProduct(gradient, leftNO, rightNI, adds: !isNew);
+    }
+
+    /// <summary>sum = leftNO^T rightNI, or with it added.</summary>
+    /// <param name="sum">Single precision, [O, I].</param>
+    /// <param name="leftNO">In the type that is multiplied.</param>
+    /// <param name="rightNI">In the same.</param>
+    /// <param name="adds">Whether what is there stays.</param>
+    public void AddProduct(Tensor sum, Tensor leftNO, Tensor rightNI, bool adds)
+    {
+        using var leftON = leftNO.t();
+        if (leftNO.dtype == sum.dtype && !adds)
+        {
+            MatrixProduct.Write(sum, leftON, rightNI);
+        }
+        else if (leftNO.dtype != sum.dtype || !MatrixProduct.TryAdd(sum, leftON, rightNI))
+        {
+            var product = Rent(sum.shape[0], sum.shape[1], leftNO.dtype);
+            MatrixProduct.Write(product, leftON, rightNI);
+            WeightKernel.Accumulate(sum, product, 1, adds);
+            Return(product);
+        }
     }
 
     /// <summary>The place of a weight's gradient; new when it had none, and then its numbers are arbitrary.</summary>
@@ -76,16 +98,6 @@ internal sealed partial class StepMemory : IDisposable
         }
     }
 
-    /// <summary>product = left^T right, written where it is.</summary>
-    public static void MultiplyTransposed(Tensor product, Tensor leftNO, Tensor rightNI)
-    {
-        using var leftON = leftNO.t();
-        if (MultiplyInto(product.Handle, leftON.Handle, rightNI.Handle) != 0)
-        {
-            throw new ExternalException("libtorch's matrix product failed; what it says stands above on standard error.");
-        }
-    }
-
     public void Dispose()
     {
         foreach (var tensor in _halves.Values.Concat(_gradients.Values).Concat(_matrices.Values))
@@ -96,8 +108,4 @@ internal sealed partial class StepMemory : IDisposable
         _gradients.Clear();
         _matrices.Clear();
     }
-
-    // libtorch's stable C interface (torch/csrc/inductor/aoti_torch/generated/c_shim_cpu.h): TorchSharp has no product into a given tensor.
-    [LibraryImport("torch_cpu", EntryPoint = "aoti_torch_cpu_mm_out")]
-    private static partial int MultiplyInto(nint product, nint left, nint right);
 }

@@ -5,7 +5,7 @@ namespace TrainServe.Model.Kernels;
 // N rows, F inner width. A row of gateUp is the gate's F numbers, then those of up.
 
 /// <summary>silu(gate) * up, with silu(x) = x / (1 + e^-x). Twin: <see cref="FeedForward"/>.</summary>
-internal static unsafe class SwiGluKernel
+internal static unsafe class SwiGluKernel<T> where T : unmanaged, IStoredNumber<T>
 {
     private const int Chunk = 16;
 
@@ -13,7 +13,7 @@ internal static unsafe class SwiGluKernel
     /// <param name="inner">Written, [N, F].</param>
     /// <param name="rows">N.</param>
     /// <param name="width">F.</param>
-    public static void Forward(ushort* gateUp, ushort* inner, int rows, int width)
+    public static void Forward(T* gateUp, T* inner, int rows, int width)
     {
         var call = new Arguments { GateUp = gateUp, Inner = inner, Width = width };
         RowParallel.For(rows, Chunk, &ForwardRows, &call);
@@ -24,7 +24,7 @@ internal static unsafe class SwiGluKernel
     /// <param name="gateUpGradient">Written, [N, 2F].</param>
     /// <param name="rows">N.</param>
     /// <param name="width">F.</param>
-    public static void Backward(ushort* gateUp, ushort* inner, ushort* gateUpGradient, int rows, int width)
+    public static void Backward(T* gateUp, T* inner, T* gateUpGradient, int rows, int width)
     {
         var call = new Arguments { GateUp = gateUp, Inner = inner, GateUpGradient = gateUpGradient, Width = width };
         RowParallel.For(rows, Chunk, &BackwardRows, &call);
@@ -35,11 +35,11 @@ internal static unsafe class SwiGluKernel
         ref var call = ref *(Arguments*)data;
         for (int row = from; row < to; row++)
         {
-            ushort* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
+            T* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
             for (int i = 0; i < call.Width; i += Lanes.Count)
             {
-                var x = Lanes.Load(gate + i);
-                Lanes.Store(x * Sigmoid(x) * Lanes.Load(up + i), inner + i);
+                var x = T.Load(gate + i);
+                T.Store(x * Sigmoid(x) * T.Load(up + i), inner + i);
             }
         }
     }
@@ -49,16 +49,16 @@ internal static unsafe class SwiGluKernel
         ref var call = ref *(Arguments*)data;
         for (int row = from; row < to; row++)
         {
-            ushort* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
-            ushort* gateGradient = call.GateUpGradient + 2L * row * call.Width, upGradient = gateGradient + call.Width;
+            T* gate = call.GateUp + 2L * row * call.Width, up = gate + call.Width, inner = call.Inner + (long)row * call.Width;
+            T* gateGradient = call.GateUpGradient + 2L * row * call.Width, upGradient = gateGradient + call.Width;
             for (int i = 0; i < call.Width; i += Lanes.Count)
             {
-                Vector512<float> x = Lanes.Load(gate + i), y = Lanes.Load(up + i), gradient = Lanes.Load(inner + i);
+                Vector512<float> x = T.Load(gate + i), y = T.Load(up + i), gradient = T.Load(inner + i);
                 var sigmoid = Sigmoid(x);
                 var silu = x * sigmoid;
-                Lanes.Store(silu * y, inner + i);
-                Lanes.Store(gradient * silu, upGradient + i);
-                Lanes.Store(gradient * y * (sigmoid + silu * (Vector512<float>.One - sigmoid)), gateGradient + i);
+                T.Store(silu * y, inner + i);
+                T.Store(gradient * silu, upGradient + i);
+                T.Store(gradient * y * (sigmoid + silu * (Vector512<float>.One - sigmoid)), gateGradient + i);
             }
         }
     }
@@ -67,7 +67,7 @@ internal static unsafe class SwiGluKernel
 
     private struct Arguments
     {
-        public ushort* GateUp, Inner, GateUpGradient;
+        public T* GateUp, Inner, GateUpGradient;
         public int Width;
     }
 }

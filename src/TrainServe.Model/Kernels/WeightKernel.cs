@@ -12,17 +12,17 @@ internal static unsafe class WeightKernel
     /// <summary>half = weight, rounded.</summary>
     public static void Round(Tensor weight, Tensor half)
     {
-        var call = new Arguments { Single = (float*)Lanes.Pointer(weight), Half = (ushort*)Lanes.Pointer(half) };
+        var call = new Arguments { Single = (float*)Lanes.Pointer(weight), Half = Lanes.Of<BFloat16>(half) };
         Run(weight, &RoundRows, call);
     }
 
     /// <summary>gradient = scale * product, or with it added; the product is bfloat16 or single precision.</summary>
     public static void Accumulate(Tensor gradient, Tensor product, float scale, bool adds)
     {
-        bool isHalf = product.dtype == ScalarType.BFloat16;
+        bool isHalf = product.dtype == BFloat16.Type;
         var call = new Arguments
         {
-            Single = (float*)Lanes.Pointer(gradient), Half = isHalf ? (ushort*)Lanes.Pointer(product) : null, Wide = isHalf ? null : (float*)Lanes.Pointer(product), Scale = scale, Adds = adds,
+            Single = (float*)Lanes.Pointer(gradient), Half = isHalf ? Lanes.Of<BFloat16>(product) : null, Wide = isHalf ? null : (float*)Lanes.Pointer(product), Scale = scale, Adds = adds,
         };
         Run(gradient, &AccumulateRows, call);
     }
@@ -34,7 +34,7 @@ internal static unsafe class WeightKernel
         ref var call = ref *(Arguments*)data;
         for (long i = (long)from * Lanes.Count; i < (long)to * Lanes.Count; i += Lanes.Count)
         {
-            Lanes.Store(Vector512.Load(call.Single + i), call.Half + i);
+            BFloat16.Store(Vector512.Load(call.Single + i), call.Half + i);
         }
     }
 
@@ -43,7 +43,7 @@ internal static unsafe class WeightKernel
         ref var call = ref *(Arguments*)data;
         for (long i = (long)from * Lanes.Count; i < (long)to * Lanes.Count; i += Lanes.Count)
         {
-            var product = (call.Half is not null ? Lanes.Load(call.Half + i) : Vector512.Load(call.Wide + i)) * call.Scale;
+            var product = (call.Half is not null ? BFloat16.Load(call.Half + i) : Vector512.Load(call.Wide + i)) * call.Scale;
             (call.Adds ? Vector512.Load(call.Single + i) + product : product).Store(call.Single + i);
         }
     }
@@ -51,7 +51,7 @@ internal static unsafe class WeightKernel
     private struct Arguments
     {
         public float* Single, Wide;
-        public ushort* Half;
+        public BFloat16* Half;
         public float Scale;
         public bool Adds;
     }

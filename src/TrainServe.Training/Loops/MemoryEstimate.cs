@@ -1,3 +1,4 @@
+using TorchSharp;
 using TrainServe.Core;
 using TrainServe.Model;
 
@@ -22,8 +23,7 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
     public static MemoryEstimate Of(ModelConfig config, int rows, int columns, TrainingKernels? kernels = null, bool activationCheckpointing = false, bool drops = false)
     {
         long tokens = (long)rows * columns;
-        bool isFast = kernels is { IsFast: true };
-        long activations = isFast ? Fast(config, tokens, activationCheckpointing) : Plain(config, tokens, activationCheckpointing, drops);
+        long activations = kernels is { IsFast: true } ? Fast(config, tokens, kernels.Matrices.ElementSize(), activationCheckpointing) : Plain(config, tokens, activationCheckpointing, drops);
         // Of blocks that are computed again all gradients in flight are counted, and nothing is kept in reserve (NativeAllocator): 16,384 tokens at once through 12 layers take 1.02 times as much.
         return new MemoryEstimate(16 * config.ParameterCount, (long)((activationCheckpointing ? 1 : GradientsInFlight) * activations));
     }
@@ -44,16 +44,18 @@ public sealed record MemoryEstimate(long WeightsBytes, long ActivationsBytes)
         return 4 * tokens * blocks;
     }
 
-    // Streams are single precision, what a block computes is bfloat16; logits are never kept.
-    private static long Fast(ModelConfig config, long tokens, bool recomputes)
+    // Streams are single precision, what a block computes is of the size of its type; logits are never kept.
+    private static long Fast(ModelConfig config, long tokens, long size, bool recomputes)
     {
         long width = config.HiddenSize, inner = config.IntermediateSize;
         // A block keeps: both streams, both normalised, query-key-value, attention's output, gate and up.
-        long perLayer = 2 * 4 * width + 2 * 2 * width + 2 * Heads(config) + 2 * Query(config) + 2 * 2 * inner;
+        long perLayer = 2 * 4 * width + size * (2 * width + Heads(config) + Query(config) + 2 * inner);
         // One block's gradients: gate, up and their product, query-key-value, attention's output, streams and normalised. And the head's input with its gradient.
-        long once = 3 * 2 * inner + 2 * Heads(config) + 2 * Query(config) + 3 * 4 * width + 3 * 2 * width + 3 * 4 * width;
+        long once = size * (3 * inner + Heads(config) + Query(config) + 3 * width) + 3 * 4 * width + 3 * 4 * width;
         long blocks = recomputes ? config.NumHiddenLayers * 4 * width + perLayer : config.NumHiddenLayers * perLayer;
-        return tokens * (blocks + once) + 2 * config.ParameterCount;
+        // Weights in the other type, or the head's gradient before it is scaled.
+        long copies = size == 2 ? 2 * config.ParameterCount : 4L * config.VocabSize * width;
+        return tokens * (blocks + once) + copies;
     }
 
     private static long Heads(ModelConfig config) => (long)(config.NumAttentionHeads + 2 * config.NumKeyValueHeads) * config.HeadDim;
