@@ -10,4 +10,5 @@ namespace TrainServe.Model;
 /// <param name="IsCausal">Query t sees keys 0..t, and T = S. False with a mask, and for a single query, which sees everything before it.</param>
 /// <param name="Cache">Keys and values of earlier tokens, or null.</param>
 /// <param name="Matrices">In what the matrices multiply.</param>
-internal sealed record AttentionContext(Tensor Cos, Tensor Sin, Tensor? Mask, bool IsCausal, TorchKvCache? Cache, ScalarType Matrices);
+/// <param name="IsSampled">Nobody wants gradients of the pass, and its products may be <see cref="Kernels.LinearFunction"/>'s.</param>
+internal sealed record AttentionContext(Tensor Cos, Tensor Sin, Tensor? Mask, bool IsCausal, TorchKvCache? Cache, ScalarType Matrices, bool IsSampled);

@@ -45,7 +45,7 @@ public sealed class CausalSelfAttention : nn.Module
     {
         using var scope = NewDisposeScope();
         long batch = xBTC.shape[0], time = xBTC.shape[1];
-        var qkvBTND = WeightTensors.Multiply(xBTC, _qkv).view(batch, time, _heads + 2 * _keyValueHeads, _headDim);
+        var qkvBTND = WeightTensors.Multiply(xBTC, _qkv, context.IsSampled).view(batch, time, _heads + 2 * _keyValueHeads, _headDim);
         var qkBTND = RotaryEmbedding.Rotate(qkvBTND.narrow(2, 0, _heads + _keyValueHeads), context.Cos, context.Sin);
         var qBHTD = qkBTND.narrow(2, 0, _heads).transpose(1, 2);
         var kBKSD = qkBTND.narrow(2, _heads, _keyValueHeads).transpose(1, 2);
@@ -56,7 +56,7 @@ public sealed class CausalSelfAttention : nn.Module
         }
         var yBHTD = nn.functional.scaled_dot_product_attention(qBHTD, RepeatHeads(kBKSD), RepeatHeads(vBKSD), context.Mask, training ? _dropout : 0, is_casual: context.IsCausal);
         var yBTC = yBHTD.transpose(1, 2).reshape(batch, time, (long)_heads * _headDim);
-        return WeightTensors.Multiply(yBTC, _output).MoveToOuterDisposeScope();
+        return WeightTensors.Multiply(yBTC, _output, context.IsSampled).MoveToOuterDisposeScope();
     }
 
     // Query head h attends with key-value head h / (H / K).

@@ -31,11 +31,16 @@ public sealed class FeedForward : nn.Module<Tensor, Tensor>
     internal Parameter Down => _down;
 
     /// <returns>[B, T, C], owned by the caller.</returns>
-    public override Tensor forward(Tensor xBTC)
+    public override Tensor forward(Tensor xBTC) => Forward(xBTC, isSampled: false);
+
+    /// <inheritdoc cref="forward"/>
+    /// <param name="xBTC">Normalised input.</param>
+    /// <param name="isSampled">See <see cref="AttentionContext"/>.</param>
+    internal Tensor Forward(Tensor xBTC, bool isSampled)
     {
         using var scope = NewDisposeScope();
-        var gateUpBTF = WeightTensors.Multiply(xBTC, _gateUp).chunk(2, dim: -1);
+        var gateUpBTF = WeightTensors.Multiply(xBTC, _gateUp, isSampled).chunk(2, dim: -1);
         var innerBTF = nn.functional.silu(gateUpBTF[0]) * gateUpBTF[1];
-        return WeightTensors.Multiply(innerBTF, _down).MoveToOuterDisposeScope();
+        return WeightTensors.Multiply(innerBTF, _down, isSampled).MoveToOuterDisposeScope();
     }
 }

@@ -60,7 +60,7 @@ public sealed record TrainingKernels(bool IsFast, string Name, string? Reason)
         return reason is not null
             ? precision == TrainingPrecision.Bfloat16 ? throw new InvalidDataException($"bfloat16 training is not possible here: {reason}. Set training.precision to auto or float32.") : Plain with { Reason = reason }
             : narrows ? new TrainingKernels(true, "avx512 bfloat16", null) { Matrices = torch.ScalarType.BFloat16 }
-            : new TrainingKernels(true, $"avx512 float32, products by {MatrixProduct.SinglePrecision}", null);
+            : new TrainingKernels(true, $"avx512 float32 by {MatrixProduct.SinglePrecision}", null);
     }
 
     private static string? Obstacle(ModelConfig config, Transformer model) =>

@@ -181,7 +181,7 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
     /// <summary>The head alone, so that a loss can take the positions piece by piece.</summary>
     /// <param name="hidden">What <see cref="Hidden"/> gives, or some of its positions: any shape that ends in C.</param>
     /// <returns>Logits, [.., V]; of a reward model the scores, [..]. Owned by the caller.</returns>
-    public Tensor Head(Tensor hidden) => _score is not null ? _score.call(hidden) : nn.functional.linear(hidden, _head ?? _embedding.Weight);
+    public Tensor Head(Tensor hidden) => _score is not null ? _score.call(hidden) : WeightTensors.Multiply(hidden, _head ?? _embedding.Weight, byKernel: Kernels.IsFast);
 
     /// <summary>Head and next-token loss together, without keeping the logits where the kernels are the fast ones.</summary>
     /// <param name="hidden">What <see cref="Hidden"/> gives.</param>
@@ -245,12 +245,13 @@ public sealed class Transformer : nn.Module<Tensor, Tensor>
         var (cos, sin) = positionsBT is null ? _rotary.Run(start, time) : _rotary.At(positionsBT);
         // What is sampled, with a cache, is in the weights' own numbers.
         var matrices = Dtype == ScalarType.Float32 && cache is null ? Kernels.Matrices : Dtype;
+        bool isSampled = Kernels.IsFast && cache is not null && !is_grad_enabled();
         if (mask is not null)
         {
-            return new AttentionContext(cos, sin, mask, IsCausal: false, cache, matrices);
+            return new AttentionContext(cos, sin, mask, IsCausal: false, cache, matrices, isSampled);
         }
         bool continues = start > 0 && time > 1;
-        return new AttentionContext(cos, sin, continues ? AttentionMask.Causal(time, start + time, Device) : null, IsCausal: start == 0 && time > 1, cache, matrices);
+        return new AttentionContext(cos, sin, continues ? AttentionMask.Causal(time, start + time, Device) : null, IsCausal: start == 0 && time > 1, cache, matrices, isSampled);
     }
 
     private void RequireRoom(Tensor idsBT, long start, TorchKvCache? cache)

@@ -40,7 +40,7 @@ public sealed class TransformerBlock : nn.Module
     {
         using var scope = NewDisposeScope();
         var attendedBTC = xBTC.Plus(Dropout(_attention.Forward(In(context.Matrices, _attentionNorm.call(xBTC)), context, layer)));
-        return attendedBTC.Plus(Dropout(_feedForward.call(In(context.Matrices, _feedForwardNorm.call(attendedBTC))))).MoveToOuterDisposeScope();
+        return attendedBTC.Plus(Dropout(_feedForward.Forward(In(context.Matrices, _feedForwardNorm.call(attendedBTC)), context.IsSampled))).MoveToOuterDisposeScope();
     }
 
     private static Tensor In(ScalarType matrices, Tensor xBTC) => xBTC.dtype == matrices ? xBTC : xBTC.to(matrices);

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TrainServe.Model.Kernels;
 using static TorchSharp.torch;
 
 namespace TrainServe.Model;
@@ -13,7 +14,11 @@ internal static class WeightTensors
     public static Parameter Ones(long[] shape, ScalarType dtype, Device device) => Own(ones(shape, dtype, device));
 
     /// <summary>x times the weight's transpose, in the numbers that x has.</summary>
-    public static Tensor Multiply(Tensor x, Parameter weight) => nn.functional.linear(x, x.dtype == weight.dtype ? weight : weight.to(x.dtype));
+    /// <param name="x">Any shape that ends in the weight's columns.</param>
+    /// <param name="weight">A matrix.</param>
+    /// <param name="byKernel">Whether the fast step's product may do it.</param>
+    public static Tensor Multiply(Tensor x, Parameter weight, bool byKernel = false) =>
+        byKernel ? LinearFunction.Apply(x, weight) : nn.functional.linear(x, x.dtype == weight.dtype ? weight : weight.to(x.dtype));
 
     private static Parameter Own(Tensor values)
     {

@@ -30,14 +30,14 @@ public static class BenchTrainCommand
             TrainingShape[] chosen = [.. arguments.GetValue(shapes)!.Select(TrainingShape.Named)];
             TorchRuntime.Initialize(arguments.GetValue(threads));
             var results = new List<StepMeasurement>();
-            Console.WriteLine("shape    step              B     T   tokens/s  ms a step  ratio  of processor time  GEMM  ms an update  ratio   peak memory");
+            Console.WriteLine("shape    step                       B     T   tokens/s  ms a step  ratio  of processor time  GEMM  ms an update  ratio   peak memory");
             foreach (var shape in chosen)
             {
                 using var benchmark = new StepBenchmark(shape, arguments.GetValue(batch) ?? shape.Rows, arguments.GetValue(length) ?? shape.Columns, arguments.GetValue(precision));
                 foreach (var result in benchmark.Run(arguments.GetValue(steps)))
                 {
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                        $"{result.Shape,-8} {result.Step,-15} {result.Batch,4} {result.SequenceLength,5} {result.TokensPerSecond,10:N0} {result.Seconds * 1000,10:N0} {result.RatioToPlain,6:F2} {result.ProcessorRatioToPlain,18:F2} {result.GemmFraction,5:P0} {result.UpdateSeconds * 1000,13:N1} {result.UpdateRatioToPlain,6:F2} {result.PeakBytes >> 20,9:N0} MiB"));
+                        $"{result.Shape,-8} {result.Step,-24} {result.Batch,4} {result.SequenceLength,5} {result.TokensPerSecond,10:N0} {result.Seconds * 1000,10:N0} {result.RatioToPlain,6:F2} {result.ProcessorRatioToPlain,18:F2} {result.GemmFraction,5:P0} {result.UpdateSeconds * 1000,13:N1} {result.UpdateRatioToPlain,6:F2} {result.PeakBytes >> 20,9:N0} MiB"));
                     results.Add(result);
                 }
             }

@@ -18,6 +18,8 @@ internal static partial class MatrixProduct
     // Of another version the signature may be another, and no test could tell without calling it.
     private const string KnownVersion = "2.10.";
 
+    private const int RowsAtLeast = 4;
+
     private static readonly Lazy<bool> ByOneDnn = new(() => IsOneDnnKnown() && GivesTheSame());
 
     /// <summary>Who multiplies single precision: oneDNN or libtorch. The last bits depend on it.</summary>
@@ -28,7 +30,8 @@ internal static partial class MatrixProduct
     /// <param name="right">[I, O], of the same type.</param>
     public static Tensor Of(Tensor left, Tensor right)
     {
-        if (!IsForOneDnn(left))
+        // Of few rows libtorch reads the weights as fast as memory gives them, while oneDNN takes 60 us to begin: from four rows on it is ahead, by 1.4 at least.
+        if (!IsForOneDnn(left) || left.shape[0] < RowsAtLeast)
         {
             return mm(left, right);
         }

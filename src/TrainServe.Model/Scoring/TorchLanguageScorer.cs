@@ -20,6 +20,7 @@ public sealed class TorchLanguageScorer : ILanguageScorer
     public TorchLanguageScorer(ModelPackage package)
     {
         _model = Transformer.Load(package);
+        _model.Kernels = TrainingKernels.Choose(TrainingPrecision.Float32, _model);
         try
         {
             _generator = new TextGenerator(_model);
@@ -98,8 +99,11 @@ public sealed class TorchRewardScorer : IRewardScorer
     private readonly Transformer _model;
 
     /// <exception cref="ArgumentException">The package is no reward model.</exception>
-    public TorchRewardScorer(ModelPackage package) =>
+    public TorchRewardScorer(ModelPackage package)
+    {
         _model = package.Config.IsRewardModel ? Transformer.Load(package) : throw new ArgumentException($"{package.Directory} is no reward model: it has no score.", nameof(package));
+        _model.Kernels = TrainingKernels.Choose(TrainingPrecision.Float32, _model);
+    }
 
     public int ContextLength => _model.Config.MaxPositionEmbeddings;
 

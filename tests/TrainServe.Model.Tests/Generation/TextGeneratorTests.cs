@@ -45,6 +45,22 @@ public sealed class TextGeneratorTests
     }
 
     [Fact]
+    public void A_model_that_is_trained_by_kernels_samples_by_their_products_and_gives_the_same()
+    {
+        using var model = RandomModels.Create(TinyModels.Config() with { HiddenSize = 64, IntermediateSize = 96, HeadDim = 16 });
+        int[][] prompts = [.. Enumerable.Range(0, 6).Select(i => RandomModels.Ids(4 + i, 32, (ulong)i))];
+        var plain = new TextGenerator(model).GenerateBatch(prompts, 12, Greedy);
+        model.Kernels = TrainingKernels.Choose(TrainingPrecision.Auto, model);
+        Assert.SkipUnless(model.Kernels.IsFast, "The kernels need AVX-512.");
+        var fast = new TextGenerator(model).GenerateBatch(prompts, 12, Greedy);
+        Assert.All(plain.Zip(fast), pair =>
+        {
+            Assert.Equal(pair.First.Ids, pair.Second.Ids);
+            Assert.All(pair.First.LogProbs.Zip(pair.Second.LogProbs), logProbs => Assert.Equal(logProbs.First, logProbs.Second, 1e-4f));
+        });
+    }
+
+    [Fact]
     public void Prompts_of_different_length_give_together_what_each_gives_alone()
     {
         using var model = RandomModels.Create(TinyModels.Config());

@@ -61,6 +61,43 @@ public sealed class MatrixProductTests
         Assert.All(Enumerable.Range(0, 5), _ => Assert.True(MatrixProduct.Of(left, right).eq(first).all().item<bool>()));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    [InlineData(40)]
+    public void A_linear_layer_and_its_gradients_are_libtorchs(int rows)
+    {
+        using var scope = NewDisposeScope();
+        Tensor x = randn(2, rows, 24), weight = randn(56, 24), gradient = randn(2, rows, 56);
+        var (expected, expectedX, expectedWeight) = Run((a, b) => nn.functional.linear(a, b));
+        var (actual, actualX, actualWeight) = Run(LinearFunction.Apply);
+        AssertClose(expected.to(ScalarType.Float64), actual);
+        AssertClose(expectedX.to(ScalarType.Float64), actualX);
+        AssertClose(expectedWeight.to(ScalarType.Float64), actualWeight);
+        using var noGradient = no_grad();
+        Assert.True(LinearFunction.Apply(x, weight).eq(actual).all().item<bool>());
+
+        (Tensor Y, Tensor X, Tensor Weight) Run(Func<Tensor, Tensor, Tensor> apply)
+        {
+            Tensor a = x.clone().requires_grad_(), b = weight.clone().requires_grad_();
+            var y = apply(a, b);
+            y.backward([gradient]);
+            return (y.detach(), a.grad!, b.grad!);
+        }
+    }
+
+    [Fact]
+    public void A_second_backward_pass_of_a_linear_layer_gives_no_number()
+    {
+        using var scope = NewDisposeScope();
+        var x = randn(5, 8).requires_grad_();
+        var sum = LinearFunction.Apply(x, randn(4, 8)).sum();
+        sum.backward(retain_graph: true);
+        Assert.False(x.grad!.isnan().any().item<bool>());
+        sum.backward();
+        Assert.True(x.grad!.isnan().any().item<bool>());
+    }
+
     [Fact]
     public void Who_multiplies_single_precision_is_said() => Assert.Contains(MatrixProduct.SinglePrecision, new[] { "oneDNN", "libtorch" });
 
