@@ -14,6 +14,13 @@ namespace TrainServe.Training.PreferenceOptimization;
 /// </remarks>
 public static class DpoLoss
 {
+    /// <summary>What is compared of an answer: the log-probability of the whole, or of IPO the mean of its tokens.</summary>
+    /// <param name="sumsB">Over each answer's tokens.</param>
+    /// <param name="tokensB">Of each answer, at least 1.</param>
+    /// <param name="kind">Of the loss.</param>
+    /// <returns>[B], owned by the caller.</returns>
+    public static Tensor PerAnswer(Tensor sumsB, Tensor tokensB, DpoLossKind kind) => kind == DpoLossKind.Ipo ? sumsB / tokensB : sumsB.alias();
+
     /// <param name="policyChosenB">Of the better answers, under the weights that are trained.</param>
     /// <param name="policyRejectedB">Of the others.</param>
     /// <param name="referenceChosenB">The same under the reference.</param>

@@ -124,8 +124,7 @@ internal sealed class DpoObjective : IObjective
         var policy2B = PairLogProbs.Sums(_update.Model, pairs, _padding);
         var reference2B = tensor([.. pairs.Select(pair => _reference[pair].Chosen), .. pairs.Select(pair => _reference[pair].Rejected)], ScalarType.Float32, device);
         var tokens2B = tensor([.. pairs.Select(pair => (float)Math.Max(1, pair.Chosen.Length)), .. pairs.Select(pair => (float)Math.Max(1, pair.Rejected.Length))], ScalarType.Float32, device);
-        bool isMean = _recipe.Dpo.Loss == DpoLossKind.Ipo;
-        var (ours, theirs) = isMean ? (policy2B / tokens2B, reference2B / tokens2B) : (policy2B, reference2B);
+        var (ours, theirs) = (DpoLoss.PerAnswer(policy2B, tokens2B, _recipe.Dpo.Loss), DpoLoss.PerAnswer(reference2B, tokens2B, _recipe.Dpo.Loss));
         int count = pairs.Length;
         var lossB = DpoLoss.PerPair(ours.narrow(0, 0, count), ours.narrow(0, count, count), theirs.narrow(0, 0, count), theirs.narrow(0, count, count), _recipe.Dpo);
         found.Add(lossB, LiveScalar.Of(_recipe.Dpo.Beta) * (ours - theirs), policy2B);

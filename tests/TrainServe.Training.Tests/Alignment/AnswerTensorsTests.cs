@@ -52,6 +52,17 @@ public sealed class AnswerTensorsTests
     }
 
     [Fact]
+    public void Scores_and_values_depend_on_the_prompt_and_not_on_the_answer_alone()
+    {
+        using var reward = Random(score: true);
+        using var noGradient = no_grad();
+        using var scope = NewDisposeScope();
+        Answer one = new([3, 1, 4, 1, 5], 2), other = new([9, 1, 4, 1, 5], 2);
+        Assert.NotEqual(Values(AnswerTensors.Scores(reward, [one], 0))[0], Values(AnswerTensors.Scores(reward, [other], 0))[0], 1e-4);
+        Assert.All(Values(AnswerTensors.Values(reward, [one], 0)).Zip(Values(AnswerTensors.Values(reward, [other], 0))), pair => Assert.NotEqual(pair.First, pair.Second, 1e-4));
+    }
+
+    [Fact]
     public void Scores_along_a_pair_are_read_at_the_tokens_of_both_answers_as_far_as_the_shorter_goes()
     {
         using var model = HandBuiltModel.Score();

@@ -29,6 +29,15 @@ public sealed class DpoLossTests
         // (2 - 1 / (2 * 0.5))^2
         Assert.Equal(1, Loss(new DpoSection { Beta = 0.5, Loss = DpoLossKind.Ipo }), 1e-6);
 
+    [Theory]
+    [InlineData(DpoLossKind.Sigmoid, -6f, -8f)]
+    [InlineData(DpoLossKind.Ipo, -2f, -4f)]
+    public void Whole_answers_are_compared_and_of_ipo_the_means_of_their_tokens(DpoLossKind kind, float first, float second)
+    {
+        using var scope = NewDisposeScope();
+        Assert.Equal([first, second], DpoLoss.PerAnswer(tensor([-6f, -8f]), tensor([3f, 2f]), kind).data<float>().ToArray());
+    }
+
     [Fact]
     public void The_gradient_raises_the_better_answer_and_lowers_the_other_by_the_same()
     {

@@ -44,6 +44,30 @@ public sealed class PolicyUpdatesTests
         Assert.Equal(0, summary.FirstDivergence, 1e-6);
     }
 
+    [Theory]
+    [InlineData(null, 5)] // the tokens of both answers, 3 and 2
+    [InlineData(4.0, 8)] // 4 for each, however long it is
+    public void A_minibatchs_loss_is_divided_by_all_its_tokens_or_by_a_constant_for_each_answer(double? tokensPerAnswer, double expected)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var model = new Transformer(TinyModels.Config());
+        model.Initialize(seed: 1);
+        Answer[] answers = [new([1, 2, 3, 4, 5], 2), new([6, 7, 8], 1)];
+        var experiences = answers.Select(answer => Judged(model, answer)).ToList();
+        using var update = new ModelUpdate(model, new OptimizerSection(), "weights", "moments", SingleProcess.Instance);
+        // One answer at once: what is divided by must be the whole minibatch's all the same.
+        var rules = new UpdateRules { Update = new UpdateSection { Iterations = 1, Epochs = 1, MicroBatchRows = 1 }, Temperature = 1, Padding = 0, Seed = 1, TokensPerAnswer = tokensPerAnswer };
+        // At the ratio 1 and with advantages of 1 the gradient is that of minus the sum of log-probabilities.
+        (-AnswerTensors.LogProbs(model, answers, padding: 0).LogProbsN.sum()).backward();
+        double norm = Math.Sqrt(model.parameters().Sum(parameter => Math.Pow(parameter.grad!.norm().item<float>(), 2)));
+        foreach (var parameter in model.parameters())
+        {
+            parameter.grad = null;
+        }
+        var summary = new PolicyUpdates(update, critic: null, rules, SingleProcess.Instance).Run([[.. experiences]], step: 0, policyRate: 0, criticRate: 0);
+        Assert.Equal(norm / expected, summary.PolicyNorm, norm * 1e-5);
+    }
+
     private static Experience Judged(Transformer model, Answer answer)
     {
         model.eval();

@@ -43,6 +43,9 @@ public sealed class PpoTrainerTests : StageRuns
         double Reward(IEnumerable<JsonElement> some) => some.Average(line => line.GetProperty("reward").GetDouble());
         // About half of the answers end in a at first.
         Assert.InRange(Reward(lines.Take(1)), -0.7, 0.7);
+        // The reference stays what the policy was.
+        Assert.Equal(0, lines[0].GetProperty("kl").GetDouble(), 1e-4);
+        Assert.True(lines[^1].GetProperty("kl").GetDouble() > 0.01, $"{lines[^1].GetProperty("kl")}");
         Assert.True(Reward(lines.OrderByDescending(line => line.GetProperty("reward").GetDouble()).Take(3)) > 0.8, string.Join(' ', lines.Select(line => line.GetProperty("reward").GetDouble())));
         foreach (string name in new[] { "kl", "entropy", "clip_fraction", "explained_variance", "length", "value_loss", "kl_coefficient", "distinct_2", "ended", "gradient_norm", "sample_1" })
         {
